@@ -1,0 +1,12 @@
+"""The exceptions that users meet."""
+
+
+class FormatError(ValueError):
+    """A file or its contents are not what they claim to be.
+
+    The message names the file, the column or event index, what was found and what was expected.
+    """
+
+
+class GoThrow(RuntimeError):
+    """The simulated heap reached a state in which Go's runtime throws; the message is Go's, with the numbers."""

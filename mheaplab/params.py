@@ -1,0 +1,138 @@
+"""HeapParams: everything about the heap that differs between Go versions or that a user may change.
+
+One frozen dataclass; each field carries its unit, legal range, help text and place in Go's source as metadata, from
+which widgets make their controls and errors their text.  ``HeapParams.go119()`` and ``HeapParams.go127()`` are the two
+profiles.  The kernel gets ``to_record()``, so it never asks for a version.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from .runtime.mksizeclasses import div_magic, make_classes, size_to_class_tables
+from .runtime.structs import HEAP_PARAMS
+
+MIB = 1 << 20
+
+
+def _field(default, unit, legal, text, source):
+    """Make a dataclass field with the metadata every parameter has."""
+    meta = {"unit": unit, "legal": legal, "help": text, "source": source}
+    return dataclasses.field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True)
+class HeapParams:
+    """Parameters of a simulated Go heap.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is outside its legal range; the message names parameter, value and range.
+
+    Examples
+    --------
+    >>> HeapParams.go119(arena_bytes=4 << 20).arena_bytes
+    4194304
+    """
+
+    go: str = _field("go1.19", "", ("go1.19", "go1.27"), "Go version of the profile", "internal/goversion")
+    arena_bytes: int = _field(
+        64 * MIB,
+        "bytes",
+        tuple(m * MIB for m in (4, 8, 16, 32, 64)),
+        "size of a heap arena, the unit in which address space is taken from the OS",
+        "runtime/malloc.go heapArenaBytes",
+    )
+    page_cache: bool = _field(
+        True, "", (False, True), "whether each P has a cache of 64 pages", "runtime/mpagecache.go pageCache"
+    )
+    phys_page_bytes: int = _field(
+        4096, "bytes", (4096, 8192), "size of a physical page", "runtime/malloc.go physPageSize"
+    )
+    huge_page_bytes: int = _field(
+        2 * MIB,
+        "bytes",
+        (0, 2 * MIB),
+        "size of a transparent huge page that the scavenger keeps whole; 0 for none",
+        "runtime/malloc.go physHugePageSize",
+    )
+    malloc_header_bytes: int = _field(
+        0, "bytes", (0, 8), "header before an object with pointers that is too large for the span's bitmap",
+        "runtime/mbitmap.go mallocHeaderSize",
+    )
+    heap_bits_in_span_bytes: int = _field(
+        -1, "bytes", (-1, 512), "largest object whose pointer bitmap is kept at the end of its span; -1 for none",
+        "runtime/mbitmap.go heapBitsInSpan",
+    )
+    inline_mark_bytes: int = _field(
+        0, "bytes", (0, 128), "bytes of a span of small objects reserved for inline marks (Green Tea)",
+        "runtime/mgcmark_greenteagc.go spanInlineMarkBits",
+    )
+    inline_mark_min_bytes: int = _field(
+        16, "bytes", (16,), "smallest object with inline marks", "runtime/mgcmark_greenteagc.go"
+    )
+    scavenged_is_zero: bool = _field(
+        False, "", (False, True), "whether a span all of whose pages were scavenged needs no zeroing",
+        "runtime/mheap.go initSpan",
+    )
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            legal = field.metadata["legal"]
+            if value not in legal:
+                shown = ", ".join(str(v) for v in legal)
+                raise ValueError(f"{field.name} = {value!r} is outside its legal range: one of {shown}")
+
+    @classmethod
+    def go119(cls, **changes):
+        """Return the profile of Go 1.19 on linux/amd64, with ``changes`` to single parameters."""
+        return cls(**changes)
+
+    @classmethod
+    def go127(cls, **changes):
+        """Return the profile of Go 1.27 on linux/amd64, with ``changes`` to single parameters."""
+        profile = {
+            "go": "go1.27",
+            "malloc_header_bytes": 8,
+            "heap_bits_in_span_bytes": 512,
+            "inline_mark_bytes": 128,
+            "scavenged_is_zero": True,
+        }
+        return cls(**(profile | changes))
+
+    @classmethod
+    def of_version(cls, go, **changes):
+        """Return the profile of Go version ``go`` ("go1.19" or "go1.27")."""
+        profiles = {"go1.19": cls.go119, "go1.27": cls.go127}
+        if go not in profiles:
+            raise ValueError(f"go = {go!r} is outside its legal range: one of {', '.join(profiles)}")
+        return profiles[go](**changes)
+
+    def replace(self, **changes):
+        """Return a copy with ``changes`` to single parameters."""
+        return dataclasses.replace(self, **changes)
+
+    def to_record(self):
+        """Return the parameters as the kernel's HEAP_PARAMS record."""
+        record = np.zeros((), dtype=HEAP_PARAMS)
+        sizes, npages = make_classes()
+        n = len(sizes)
+        record["class_to_size"][:n] = sizes
+        record["class_to_allocnpages"][:n] = npages
+        record["class_to_divmagic"][:n] = div_magic(sizes)
+        record["size_to_class8"], record["size_to_class128"] = size_to_class_tables(sizes)
+        record["tiny_class"] = int(np.searchsorted(sizes, 16))
+        record["n_classes"] = n
+        record["malloc_header"] = self.malloc_header_bytes
+        record["heap_bits_in_span"] = self.heap_bits_in_span_bytes
+        record["inline_mark_bytes"] = self.inline_mark_bytes
+        record["inline_mark_min"] = self.inline_mark_min_bytes
+        record["scavenged_is_zero"] = self.scavenged_is_zero
+        record["log_arena_bytes"] = self.arena_bytes.bit_length() - 1
+        record["phys_page_size"] = self.phys_page_bytes
+        record["phys_huge_page_size"] = self.huge_page_bytes
+        record["page_cache"] = self.page_cache
+        return record[()]

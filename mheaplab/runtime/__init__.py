@@ -1,0 +1,36 @@
+"""The kernel: Go's page heap in numba, one module per file of the Go runtime.
+
+Reading order, from the leaves up (each module imports only those above it in this list):
+
+========================  ==============================================================================
+module                    Go file, and what it owns
+========================  ==============================================================================
+``_jit``                  the decorators and the compile cache
+``intrinsics``            bit counts; records and words at an address
+``structs``               all record types and constants
+``mksizeclasses``         mksizeclasses.go: the size-class table by rule (plain Python)
+``tables``                access to the growable tables
+``mpallocbits``           mpallocbits.go: bitmaps of one 512-page chunk and their summaries
+``mranges``               mranges.go: address ranges in use
+``mgcscavenge_index``     mgcscavenge.go: which chunks may be worth scavenging
+``mpagealloc``            mpagealloc.go: the page allocator's five-level tree
+``mpagecache``            mpagecache.go: 64 pages per P
+``mgcscavenge``           mgcscavenge.go: scavengeOne
+``mspanset``              mspanset.go: FIFO queues of spans
+``mheap_gcbits``          mheap.go: arenas of mark and alloc bitmaps
+``mbitmap``               mbitmap.go: freeindex, allocCache, counting marks
+``mfixalloc``             mfixalloc.go: span records
+``mheap``                 mheap.go: spans, arenas, growth, zeroing
+``mgcsweep``              mgcsweep.go and mheap.reclaim: sweeping
+``mcentral``              mcentral.go: spans of one class
+``mcache``                mcache.go: a P's spans
+``malloc``                malloc.go: mallocgc
+``mgc``                   mgc.go: the ends of a collection
+``mstats``                mstats.go: MemStats
+``verify``                recounts, by numbered invariants
+``state``                 the arrays of one heap and how they grow (plain Python)
+``run``                   run_events, the entry
+========================  ==============================================================================
+
+Compiled functions take the heap as ``h``, a ``HEAP`` record; there is no global state.
+"""

@@ -1,0 +1,133 @@
+"""The two ends of a collection that the heap sees: what is marked when marking ends, and the start of sweeping.
+
+A recorded run tells which objects a collection found dead.  So at the start of sweeping every allocated object is
+marked and then the dead ones are unmarked; the page marks of arenas, by which the page reclaimer finds spans with
+nothing alive, follow.  From there on everything runs as in Go.
+
+Simplified against runtime/mgc.go and mgcmark.go: marking takes no time and no order; what is allocated while marking is
+black, hence alive, which a list of dead objects already implies.  Since Go 1.26 marking a span of small objects often
+sets no page mark although objects in it live; which spans had the mark is then given with the run.
+"""
+
+import numpy as np
+
+from ._jit import kinline, kjit
+from .mbitmap import mspan_allocated_word, mspan_is_allocated, mspan_obj_index
+from .mheap import arena_of, arena_page, page_bit_set, span_of
+from .mheap_gcbits import bitmap_words, next_mark_bit_arena_epoch
+from .mpallocbits import U0, U1, low_mask
+from .mspanset import mcentral_full_unswept, mcentral_partial_unswept, span_set_reset
+from .structs import SPAN_IN_USE
+from .tables import gc_bits, heap_arena, span
+
+BAD_DEAD_NO_SPAN = np.int64(1)
+BAD_DEAD_NOT_SLOT = np.int64(2)
+BAD_DEAD_TWICE = np.int64(3)
+
+
+@kinline
+def mark_allocated(h):
+    """Mark every allocated object of every heap span in use, and clear all page marks."""
+    for a in range(1, np.int64(h.heap_arenas_len)):
+        ha = heap_arena(h, a)
+        for word in range(ha.page_marks.shape[0]):
+            ha.page_marks[word] = U0
+    for i in range(1, np.int64(h.spans_len)):
+        s = span(h, i)
+        if s.state != SPAN_IN_USE:
+            continue
+        marks = gc_bits(h, s.gcmark_bits)
+        words = bitmap_words(s.nelems)
+        for word in range(words):
+            marks.word[word] = mspan_allocated_word(h, s, np.int64(word))
+        marks.word[words - 1] &= low_mask(np.int64(s.nelems) - (words - 1) * 64)
+
+
+@kinline
+def unmark(h, addr):
+    """Unmark the dead object at ``addr``; 0, or why it cannot be dead."""
+    index = span_of(h, addr)
+    if index == 0:
+        return BAD_DEAD_NO_SPAN
+    s = span(h, index)
+    if s.state != SPAN_IN_USE:
+        return BAD_DEAD_NO_SPAN
+    obj = mspan_obj_index(s, addr)
+    offset = addr - np.int64(s.start_addr) - obj * np.int64(s.elemsize)
+    if obj >= np.int64(s.nelems) or (offset != 0 and offset != np.int64(h.params.malloc_header)):
+        return BAD_DEAD_NOT_SLOT
+    marks = gc_bits(h, s.gcmark_bits)
+    bit = U1 << np.uint64(obj & 63)
+    if marks.word[obj >> 6] & bit == U0:
+        return BAD_DEAD_TWICE
+    marks.word[obj >> 6] &= ~bit
+    return np.int64(0)
+
+
+@kjit
+def span_uses_inline_marks(h, s):
+    """gcUsesSpanInlineMarkBits: whether marks of ``s`` go to its inline bits and need not reach the page marks."""
+    elemsize = np.int64(s.elemsize)
+    return (
+        h.params.inline_mark_bytes != 0
+        and np.int64(h.params.inline_mark_min) <= elemsize
+        and elemsize <= np.int64(h.params.heap_bits_in_span)
+    )
+
+
+@kinline
+def set_page_marks(h):
+    """Set the page mark of every span with a marked object, but not of spans with inline marks."""
+    for i in range(1, np.int64(h.spans_len)):
+        s = span(h, i)
+        if s.state != SPAN_IN_USE or span_uses_inline_marks(h, s):
+            continue
+        marks = gc_bits(h, s.gcmark_bits)
+        for word in range(bitmap_words(s.nelems)):
+            if marks.word[word] != U0:
+                start = np.int64(s.start_addr)
+                page_bit_set(arena_of(h, start).page_marks, arena_page(h, start))
+                break
+
+
+@kinline
+def set_page_mark_of(h, addr):
+    """Set the page mark of the span that holds ``addr``; False when no heap span does."""
+    index = span_of(h, addr)
+    if index == 0 or span(h, index).state != SPAN_IN_USE:
+        return False
+    start = np.int64(span(h, index).start_addr)
+    page_bit_set(arena_of(h, start).page_marks, arena_page(h, start))
+    return True
+
+
+@kinline
+def finish_sweep(h):
+    """The end of finishsweep_m: the unswept sets are empty, start them anew; bitmaps grow one generation older."""
+    for spc in range(2 * np.int64(h.params.n_classes)):
+        span_set_reset(h, mcentral_partial_unswept(h, spc))
+        span_set_reset(h, mcentral_full_unswept(h, spc))
+    next_mark_bit_arena_epoch(h)
+
+
+@kinline
+def gc_sweep(h):
+    """gcSweep: every span needs sweeping from now on."""
+    h.sweepgen += 2
+    h.sweep_drained = np.int64(0)
+    h.pages_swept = np.int64(0)
+    h.sweep_arenas = h.heap_arenas_len - 1
+    h.reclaim_index = np.int64(0)
+    h.reclaim_credit = np.int64(0)
+    h.central_index = np.int64(0)
+
+
+@kjit
+def object_is_allocated(h, addr):
+    """Whether ``addr`` is inside an allocated object of a heap span (for checks and tests)."""
+    index = span_of(h, addr)
+    if index == 0 or span(h, index).state != SPAN_IN_USE:
+        return False
+    s = span(h, index)
+    obj = mspan_obj_index(s, addr)
+    return obj < np.int64(s.nelems) and mspan_is_allocated(h, s, obj)

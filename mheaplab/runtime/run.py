@@ -1,0 +1,212 @@
+"""run_events: the one entry through which a batch of events goes into the heap.
+
+The events of a case come as columns (``Events``), results go to columns (``Results``).  The loop handles an allocation
+in line; every other kind goes through ``apply_event``, which gets scalars only.  A batch may end early: when a table
+has no room for the next event (``need_room``), nothing of that event has been done, and the driver grows the tables and
+calls again from the same index.
+
+Errors in the events raise ``BadEvent`` with a reason and numbers; impossible states of the heap raise ``Throw`` with
+Go's words.  In both cases ``h.event`` is the index of the event, and the heap is not to be used any more.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ._jit import kentry, kinline, kjit
+from .malloc import NEED_ROOM, mallocgc
+from .mcache import mcache_release_all, p_or_p0
+from .mgc import (
+    finish_sweep,
+    gc_sweep,
+    mark_allocated,
+    set_page_mark_of,
+    set_page_marks,
+    unmark,
+)
+from .mgcscavenge import NO_LIMIT, page_alloc_scavenge_at, page_alloc_scavenge_next
+from .mgcsweep import ensure_swept, sweepone
+from .mheap import mheap_alloc_manual, mheap_free_span, mheap_has_room, span_of
+from .mpagealloc import Throw
+from .mpagecache import page_cache_flush
+from .structs import (
+    ENSURE_SWEPT,
+    MALLOC,
+    MCACHE_FLUSH,
+    PCACHE_FLUSH,
+    SCAVENGE,
+    SPAN_ALLOC,
+    SPAN_FREE,
+    SPAN_IN_USE,
+    SPAN_MANUAL,
+    SWEEP_START,
+    SWEEPONE,
+)
+from .tables import span
+
+ZERO = np.int64(0)
+NEEDS_SCAVENGE_PLACE = "SCAVENGE without a place in a version whose scavenger is not modelled"
+
+
+class BadEvent(ValueError):
+    """An event that contradicts what the heap has done before; args: reason, then numbers."""
+
+
+class Events(NamedTuple):
+    """The columns of a case, one row per event; see ``mheaplab.case``."""
+
+    kind: np.ndarray
+    p: np.ndarray
+    flags: np.ndarray
+    size: np.ndarray
+    ref: np.ndarray
+    credit: np.ndarray
+    dead: np.ndarray
+    dead_offsets: np.ndarray
+    page_marked: np.ndarray
+    page_marked_offsets: np.ndarray
+    given_addr: np.ndarray
+    given_pages: np.ndarray
+
+
+class Results(NamedTuple):
+    """What the twin predicts, one row per event: address, scavenged bytes (or pages), needzero."""
+
+    addr: np.ndarray
+    scav: np.ndarray
+    needzero: np.ndarray
+
+
+@kinline
+def _unmark_dead(h, dead, addr):
+    """Unmark the objects that the events ``dead`` allocated."""
+    for k in range(dead.shape[0]):
+        why = unmark(h, np.int64(addr[dead[k]]))
+        if why != 0:
+            raise BadEvent("dead object is not an allocated object of the heap", dead[k], why)
+
+
+@kjit
+def _sweep_start(h, ev, row, addr):
+    """SWEEP_START: the collection ``row`` ends."""
+    finish_sweep(h)
+    mark_allocated(h)
+    _unmark_dead(h, ev.dead[ev.dead_offsets[row] : ev.dead_offsets[row + 1]], addr)
+    set_page_marks(h)
+    if ev.page_marked_offsets.shape[0] > 0:
+        for k in range(ev.page_marked_offsets[row], ev.page_marked_offsets[row + 1]):
+            if not set_page_mark_of(h, np.int64(addr[ev.page_marked[k]])):
+                raise BadEvent("page_marked names an object in no span", ev.page_marked[k])
+    gc_sweep(h)
+
+
+@kinline
+def _span_alloc(h, npages, typ, p):
+    """SPAN_ALLOC: a manual span; address or NEED_ROOM."""
+    if not mheap_has_room(h, npages):
+        return NEED_ROOM
+    index = mheap_alloc_manual(h, npages, typ, p)
+    if index == 0:
+        raise Throw("out of memory", npages)
+    s = span(h, index)
+    h.out_scav = s.scav
+    h.out_pages = np.int64(s.needzero)
+    return np.int64(s.start_addr)
+
+
+@kinline
+def _span_free(h, ref_addr):
+    """SPAN_FREE: free the manual span at ``ref_addr``."""
+    index = span_of(h, ref_addr)
+    if index == 0 or span(h, index).state != SPAN_MANUAL or np.int64(span(h, index).start_addr) != ref_addr:
+        raise BadEvent("SPAN_FREE of a span that is not there", ref_addr)
+    mheap_free_span(h, index)
+
+
+@kinline
+def _ensure_swept(h, ref_addr):
+    """ENSURE_SWEPT: sweep the heap span that holds ``ref_addr``."""
+    index = span_of(h, ref_addr)
+    if index == 0 or span(h, index).state != SPAN_IN_USE:
+        raise BadEvent("ENSURE_SWEPT of an object whose span is gone", ref_addr)
+    ensure_swept(h, index)
+
+
+@kinline
+def _scavenge(h, most, given_addr, given_pages):
+    """SCAVENGE: one successful scavengeOne; address, pages in out_pages."""
+    if given_addr != 0:
+        page_alloc_scavenge_at(h, given_addr, given_pages)
+        return given_addr
+    addr = page_alloc_scavenge_next(h, NO_LIMIT if most == 0 else most)
+    if addr == 0:
+        raise BadEvent("SCAVENGE, but no free page is left to scavenge", most)
+    return addr
+
+
+@kjit
+def apply_event(h, kind, p, flags, nbytes, ref_addr):
+    """Apply one event that is neither an allocation nor needs a column; its address result, or NEED_ROOM.
+
+    Second results: ``h.out_scav`` and ``h.out_pages`` (needzero for SPAN_ALLOC).
+    """
+    h.out_scav = np.int64(0)
+    h.out_pages = np.int64(0)
+    result = np.int64(0)
+    if kind == SPAN_ALLOC:
+        result = _span_alloc(h, nbytes, flags, p)
+    elif kind == SPAN_FREE:
+        _span_free(h, ref_addr)
+    elif kind == MCACHE_FLUSH:
+        mcache_release_all(h, p)
+    elif kind == SWEEPONE:
+        result = sweepone(h)
+    elif kind == ENSURE_SWEPT:
+        if ref_addr != 0:
+            _ensure_swept(h, ref_addr)
+    elif kind == PCACHE_FLUSH:
+        page_cache_flush(h, h.allp[p_or_p0(p)].pcache)
+    return result
+
+
+@kentry
+def run_events(h, ev, out, start, stop):
+    """Apply events [start, stop) to heap ``h``; return the index of the first one not applied.
+
+    Less than ``stop`` means that a table has no room for that event (``h.need_arenas`` says how many arenas it asks
+    for).
+    """
+    # Locals, because a tuple's array would be reference-counted at each use; unsigned, because Python's negative
+    # indexes would cost a comparison at each use.
+    kinds, ps, flags, sizes, refs, credits = ev.kind, ev.p, ev.flags, ev.size, ev.ref, ev.credit
+    given_addr, given_pages = ev.given_addr, ev.given_pages
+    out_addr, out_scav, out_needzero = out.addr, out.scav, out.needzero
+    for event in range(start, stop):
+        i = np.uint64(event)
+        h.event = event
+        kind = np.int64(kinds[i])
+        if kind == MALLOC:
+            addr = mallocgc(h, np.int64(sizes[i]), flags[i] & 1 != 0, np.int64(ps[i]), np.int64(credits[i]))
+            if addr <= 0:
+                if addr == NEED_ROOM:
+                    return event
+                raise Throw("out of memory", event)
+            out_addr[i] = np.uint64(addr)
+        elif kind == SWEEP_START:
+            _sweep_start(h, ev, refs[i], out_addr)
+        elif kind == SCAVENGE:
+            given = np.int64(given_addr[i]) if given_addr.shape[0] > 0 else ZERO
+            pages = np.int64(given_pages[i]) if given_pages.shape[0] > 0 else ZERO
+            out_addr[i] = np.uint64(_scavenge(h, np.int64(sizes[i]), given, pages))
+            out_scav[i] = np.uint64(h.out_pages)
+        else:
+            ref_addr = np.int64(out_addr[np.uint64(refs[i])]) if refs[i] >= 0 else ZERO
+            addr = apply_event(h, kind, np.int64(ps[i]), np.int64(flags[i]), np.int64(sizes[i]), ref_addr)
+            if addr == NEED_ROOM:
+                return event
+            if addr != 0:
+                out_addr[i] = np.uint64(addr)
+                if kind == SPAN_ALLOC:
+                    out_scav[i] = np.uint64(h.out_scav)
+                    out_needzero[i] = np.uint8(h.out_pages)
+    return stop

@@ -1,0 +1,155 @@
+"""The memory of one heap: the ``HEAP`` record and its tables, as NumPy arrays, and how they grow.
+
+``new_state`` makes an empty heap from a filled ``HEAP_PARAMS`` record.  Tables start small in pages touched, not in
+pages reserved: zeroed NumPy arrays of this size come from the OS untouched and cost nothing until written.  When the
+kernel reports that a table has no room, ``HeapState.grow`` moves the full ones into arrays of twice the room (or what
+one huge allocation needs) and stores their new addresses in the record; compiled code does not change.  So nothing is
+limited to a size chosen in advance; a table that would exceed the machine's memory raises ``MemoryError``.
+
+Plain Python (no kernel functions): runs between batches of events.
+"""
+
+import os
+
+import numpy as np
+
+from .mksizeclasses import class_objects
+from .mpagealloc import page_alloc_init
+from .structs import (
+    ARENA_HINTS,
+    FIXED_TABLES,
+    GC_BITS_CHUNK_WORDS,
+    HEAP,
+    HEAP_ADDR_BITS,
+    MAX_CLASSES,
+    MAX_OBJECTS_PER_SPAN,
+    MAX_SPAN_CLASSES,
+    PALLOC_CHUNKS_L2,
+    SUMMARY_L0_BITS,
+    SUMMARY_LEVEL_BITS,
+    SUMMARY_LEVELS,
+    TABLES,
+)
+
+FIRST_SWEEPGEN = 0
+ROOM = {
+    "spans": 1 << 18,
+    "heap_arenas": 1 << 9,
+    "pallocs": 4 * PALLOC_CHUNKS_L2,
+    "gc_bits": 1 << 22,
+    "in_use": 64,
+    "span_log": 1 << 16,
+}
+"""Items that a table has room for at first (2 GiB of spans of one page, 32 GiB of arenas)."""
+
+_SLACK = 64 + MAX_OBJECTS_PER_SPAN // 8
+"""Bytes beside a table: to begin on a cache line, and to read a bitmap near the end as sixteen words."""
+
+
+def _set_blocks_for(spans):
+    return 2 * (spans // 512 + 2) + 4 * MAX_SPAN_CLASSES + 8
+
+
+def _total_memory():
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+class HeapState:
+    """The arrays of one heap.
+
+    Attributes
+    ----------
+    h : numpy.record
+        The ``HEAP`` record; kernel entry points take it.
+    tables : dict of str to numpy.ndarray
+        The arrays behind the record's tables.
+    """
+
+    def __init__(self, params, room=None):
+        room = dict(ROOM, **(room or {}))
+        block = np.zeros(HEAP.itemsize + 64, "u1")
+        skip = -block.ctypes.data % 64
+        self.h = block[skip : skip + HEAP.itemsize].view(HEAP)[0]
+        self._block = block
+        self.tables = {}
+        self.h.params = params
+        log_arena = int(params["log_arena_bytes"])
+        fixed = {
+            "arena_map": 1 << (int(HEAP_ADDR_BITS) - log_arena),
+            "summary": sum(1 << (SUMMARY_L0_BITS + SUMMARY_LEVEL_BITS * k) for k in range(SUMMARY_LEVELS)),
+            "scav_chunks": 1 << (int(HEAP_ADDR_BITS) - 22 - 6),
+        }
+        room["set_blocks"] = _set_blocks_for(room["spans"])
+        for name in TABLES:
+            self._place(name, fixed[name] if name in FIXED_TABLES else room[name])
+        self._init_record()
+
+    def _place(self, name, count):
+        """Give table ``name`` a zeroed array for ``count`` items and carry the used ones over."""
+        dtype = TABLES[name]
+        if count * dtype.itemsize > _total_memory() and name not in FIXED_TABLES:
+            raise MemoryError(f"the heap's table {name!r} would need {count * dtype.itemsize >> 20} MiB")
+        raw = np.zeros(count * dtype.itemsize + _SLACK, "u1")
+        skip = -raw.ctypes.data % 64
+        new = raw[skip : skip + count * dtype.itemsize].view(dtype)
+        used = int(self.h[f"{name}_len"])
+        if name in self.tables:
+            new[:used] = self.tables[name][:used]
+        self.tables[name] = new
+        self.h[f"{name}_at"] = new.ctypes.data
+        self.h[f"{name}_cap"] = count
+        if name in FIXED_TABLES:
+            self.h[f"{name}_len"] = count
+
+    def _init_record(self):
+        h = self.h
+        # Index 0 of every table of records is nil; the bitmap table's first arena and the chunk table's first block
+        # are left out for the same reason. The pad lets a bitmap near the end be read as sixteen words.
+        h.spans_len = h.heap_arenas_len = h.set_blocks_len = 1
+        h.gc_bits_len = GC_BITS_CHUNK_WORDS
+        h.pallocs_len = PALLOC_CHUNKS_L2
+        h.sweepgen = FIRST_SWEEPGEN
+        h.sweep_drained = 1
+        h.sweep_arenas = 0
+        h.reclaim_index = 1 << 62
+        h.log_spans = 1
+        page_alloc_init(h)
+        for i in range(ARENA_HINTS):
+            h.hints[i].addr = (ARENA_HINTS - 1 - i) << 40 | 0x00C0 << 32
+        h.n_hints = ARENA_HINTS
+        sizes = h.params.class_to_size[:MAX_CLASSES].astype(np.int64)
+        pages = h.params.class_to_allocnpages[:MAX_CLASSES].astype(np.int64)
+        h.class_nelems[:] = class_objects(sizes, pages, h.params)
+
+    def grow(self, more_arenas=0):
+        """Double every table that is more than half full; make room for ``more_arenas`` arenas.
+
+        Raises
+        ------
+        MemoryError
+            If a table would be larger than the machine's memory.
+        """
+        h = self.h
+        spans = int(h.spans_cap)
+        if int(h.spans_len) * 2 > spans:
+            self._place("spans", 2 * spans)
+        self._place("set_blocks", max(int(h.set_blocks_cap), _set_blocks_for(int(h.spans_cap))))
+        arenas = int(h.heap_arenas_len) + more_arenas
+        if arenas * 2 > int(h.heap_arenas_cap):
+            self._place("heap_arenas", 2 * arenas)
+        chunks = arenas << (int(h.params["log_arena_bytes"]) - 22)
+        want = (2 * chunks // PALLOC_CHUNKS_L2 + 4) * PALLOC_CHUNKS_L2 + int(h.pallocs_len)
+        if want > int(h.pallocs_cap):
+            self._place("pallocs", want)
+        words = int(h.gc_bits_len) + 2 * int(h.bits_words) + 4 * int(GC_BITS_CHUNK_WORDS)
+        if words * 2 > int(h.gc_bits_cap):
+            self._place("gc_bits", 2 * words)
+        if int(h.in_use_len) * 2 > int(h.in_use_cap) - 4:
+            self._place("in_use", 2 * int(h.in_use_cap))
+
+    def take_span_rows(self):
+        """Return the rows of the span log written since the last call, and empty the log."""
+        used = int(self.h.span_log_len)
+        rows = self.tables["span_log"][:used].copy()
+        self.h.span_log_len = 0
+        return rows
