@@ -14,7 +14,8 @@ import numpy as np
 from ._jit import kinline, kjit
 from .mbitmap import mspan_allocated_word, mspan_is_allocated, mspan_obj_index
 from .mheap import arena_of, arena_page, page_bit_set, span_of
-from .mheap_gcbits import bitmap_words, next_mark_bit_arena_epoch
+from .mheap_gcbits import bitmap_words, gc_bits_set, next_mark_bit_arena_epoch
+from .mgcsweep import sweepone
 from .mpallocbits import U0, U1, low_mask
 from .mspanset import mcentral_full_unswept, mcentral_partial_unswept, span_set_reset
 from .structs import SPAN_IN_USE
@@ -64,6 +65,14 @@ def unmark(h, addr):
     return np.int64(0)
 
 
+@kinline
+def remark(h, addr):
+    """Mark the object at ``addr`` again: what mspan.sweep does to an unmarked object with a finalizer."""
+    index = span_of(h, addr)
+    s = span(h, index)
+    gc_bits_set(h, s.gcmark_bits, mspan_obj_index(s, addr))
+
+
 @kjit
 def span_uses_inline_marks(h, s):
     """gcUsesSpanInlineMarkBits: whether marks of ``s`` go to its inline bits and need not reach the page marks."""
@@ -103,7 +112,13 @@ def set_page_mark_of(h, addr):
 
 @kinline
 def finish_sweep(h):
-    """The end of finishsweep_m: the unswept sets are empty, start them anew; bitmaps grow one generation older."""
+    """finishsweep_m: sweep what is left, start the empty unswept sets anew, let bitmaps grow one generation older.
+
+    In a recorded run nothing is left, because the sweeps that Go makes here are events; what is swept all the same is
+    counted, since it says that the events do not tell the whole story (objects that wait for their finalizer).
+    """
+    while sweepone(h) != 0:
+        h.unrecorded_sweeps += 1
     for spc in range(2 * np.int64(h.params.n_classes)):
         span_set_reset(h, mcentral_partial_unswept(h, spc))
         span_set_reset(h, mcentral_full_unswept(h, spc))

@@ -5,7 +5,9 @@ not yet scavenged, at most ``most`` pages of its upper end; if cutting the run t
 that the run holds whole, the whole huge page is taken.  The pages are allocated while the OS call runs and freed as
 scavenged afterwards, which moves the page allocator's search address; that is kept.
 
-Who asks (background pacing, heap growth, memory limit) is not decided here.
+Who asks (background pacing, heap growth, memory limit) is not decided here.  When an allocation asks, because the heap
+grew over its goal or the memory limit is reached, it does so after its own pages are taken; such scavenges wait in the
+table ``pending`` until ``mheap_alloc_span`` has come that far.
 
 Follows runtime/mgcscavenge.go of Go 1.19. Not simplified but for the physical page: it is at most a runtime page on
 linux/amd64, so the alignment of candidates to larger physical pages (fillAligned) has no work to do.
@@ -13,13 +15,23 @@ linux/amd64, so the alignment of candidates to larger physical pages (fillAligne
 
 import numpy as np
 
-from ._jit import kinline, kjit
+from ._jit import kjit
 from .intrinsics import clz64
 from .mgcscavenge_index import scavenge_index_clear, scavenge_index_find
-from .mpagealloc import LEAF, Throw, chunk_base, chunk_of, page_alloc_alloc_range, page_alloc_free
-from .mpallocbits import FULL, U0, page_bits_set_range, palloc_sum_max
+from .mpagealloc import (
+    LEAF,
+    Throw,
+    chunk_base,
+    chunk_index,
+    chunk_of,
+    chunk_page_index,
+    page_alloc_alloc_range,
+    page_alloc_free,
+)
+from .mpallocbits import FULL, U0, page_bits_popcnt_range, page_bits_set_range, palloc_sum_max
+from .mranges import addr_ranges_contains
 from .structs import PAGE_SHIFT, PAGE_SIZE, YES
-from .tables import summary
+from .tables import pending, summary
 
 NO_LIMIT = np.int64(1 << 51)
 """maxPages of a scavenge of everything."""
@@ -94,35 +106,63 @@ def page_alloc_scavenge_one(h, ci, most):
     return np.int64(0)
 
 
-@kinline
+@kjit
 def page_alloc_scavenge_next(h, most):
     """One successful scavengeOne, as pageAlloc.scavenge's loop makes it: address, 0 if the heap has nothing left."""
-    while True:
-        ci = scavenge_index_find(h)
-        if ci == 0:
-            h.out_pages = np.int64(0)
-            return np.int64(0)
+    addr = np.int64(0)
+    ci = scavenge_index_find(h)
+    while ci != 0 and addr == 0:
         addr = page_alloc_scavenge_one(h, ci, most)
-        if addr != 0:
-            return addr
+        if addr == 0:
+            ci = scavenge_index_find(h)
+    return addr
 
 
-@kinline
+@kjit
 def page_alloc_scavenge_at(h, addr, npages):
-    """Scavenge exactly the free pages [addr, addr + npages): where a later Go's index chose to (given with the case)."""
-    limit = addr + (npages << PAGE_SHIFT) - 1
-    taken = page_alloc_alloc_range(h, addr, npages)
-    if taken != 0:
-        raise Throw("double scavenge", addr, npages)
+    """Scavenge the free pages [addr, addr + npages), where a later Go's index chose to; False if they are not free."""
+    limit = addr + npages * PAGE_SIZE
+    for ci in range(chunk_index(addr), chunk_index(limit - 1) + 1):
+        low = max(addr, chunk_base(ci))
+        high = min(limit, chunk_base(ci + 1))
+        if ci < np.int64(h.chunk_start) or ci >= np.int64(h.chunk_end) or not addr_ranges_contains(h, low):
+            return False
+        n = (high - low) >> PAGE_SHIFT
+        if page_bits_popcnt_range(chunk_of(h, ci).alloc, chunk_page_index(low), n) != 0:
+            return False
+        if page_bits_popcnt_range(chunk_of(h, ci).scavenged, chunk_page_index(low), n) != 0:
+            return False
+    page_alloc_alloc_range(h, addr, npages)
     h.stats.heap_released += npages * PAGE_SIZE
     h.stats.heap_free -= npages * PAGE_SIZE
     page_alloc_free(h, addr, npages, YES)
-    first = (addr + np.int64(1 << 47)) >> 22
-    last = (limit + np.int64(1 << 47)) >> 22
-    for ci in range(first, last + 1):
+    for ci in range(chunk_index(addr), chunk_index(limit - 1) + 1):
         low = max(addr, chunk_base(ci))
-        high = min(limit + 1, chunk_base(ci + 1))
-        page_bits_set_range(
-            chunk_of(h, ci).scavenged, (low >> PAGE_SHIFT) & 511, (high - low) >> PAGE_SHIFT
-        )
+        high = min(limit, chunk_base(ci + 1))
+        page_bits_set_range(chunk_of(h, ci).scavenged, chunk_page_index(low), (high - low) >> PAGE_SHIFT)
     h.out_pages = npages
+    return True
+
+
+@kjit
+def scavenge_recorded(h, most, given_addr, given_pages):
+    """Make one recorded scavengeOne: at the given place if there is one. Address, 0 if that is not possible.
+
+    ``most`` is the page limit, 0 for none; pages are left in ``h.out_pages``.
+    """
+    if given_addr != 0:
+        return given_addr if page_alloc_scavenge_at(h, given_addr, given_pages) else np.int64(0)
+    return page_alloc_scavenge_next(h, NO_LIMIT if most == 0 else most)
+
+
+@kjit
+def scavenge_pending(h):
+    """Make the scavenges that wait for an allocation; False if one of them is not possible."""
+    while np.int64(h.pending_done) < np.int64(h.pending_len):
+        w = pending(h, h.pending_done)
+        w.addr = scavenge_recorded(h, np.int64(w.most), np.int64(w.given_addr), np.int64(w.given_pages))
+        w.pages = h.out_pages
+        if w.addr == 0:
+            return False
+        h.pending_done += 1
+    return True

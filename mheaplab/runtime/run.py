@@ -20,11 +20,12 @@ from .mgc import (
     finish_sweep,
     gc_sweep,
     mark_allocated,
+    remark,
     set_page_mark_of,
     set_page_marks,
     unmark,
 )
-from .mgcscavenge import NO_LIMIT, page_alloc_scavenge_at, page_alloc_scavenge_next
+from .mgcscavenge import scavenge_pending, scavenge_recorded
 from .mgcsweep import ensure_swept, sweepone
 from .mheap import mheap_alloc_manual, mheap_free_span, mheap_has_room, span_of
 from .mpagealloc import Throw
@@ -42,11 +43,13 @@ from .structs import (
     SWEEP_START,
     SWEEPONE,
 )
-from .tables import span
+from .tables import pending, span
 
 ZERO = np.int64(0)
-NEEDS_SCAVENGE_PLACE = "SCAVENGE without a place in a version whose scavenger is not modelled"
-
+BACKGROUND_QUANTUM_PAGES = np.int64(8)
+"""Pages that the background scavenger asks for at a time (scavengeQuantum, 64 KiB)."""
+ALMOST_NO_LIMIT = np.int64(1 << 31)
+"""Page limits from here on are what is recorded (in 32 bits) of no limit less the pages already scavenged."""
 
 class BadEvent(ValueError):
     """An event that contradicts what the heap has done before; args: reason, then numbers."""
@@ -63,6 +66,8 @@ class Events(NamedTuple):
     credit: np.ndarray
     dead: np.ndarray
     dead_offsets: np.ndarray
+    revived: np.ndarray
+    revived_offsets: np.ndarray
     page_marked: np.ndarray
     page_marked_offsets: np.ndarray
     given_addr: np.ndarray
@@ -77,11 +82,12 @@ class Results(NamedTuple):
     needzero: np.ndarray
 
 
-@kinline
-def _unmark_dead(h, dead, addr):
+@kjit
+def _unmark_all(h, dead, addr):
     """Unmark the objects that the events ``dead`` allocated."""
     for k in range(dead.shape[0]):
-        why = unmark(h, np.int64(addr[dead[k]]))
+        at = np.uint64(dead[k])
+        why = unmark(h, np.int64(addr[at]))
         if why != 0:
             raise BadEvent("dead object is not an allocated object of the heap", dead[k], why)
 
@@ -91,8 +97,13 @@ def _sweep_start(h, ev, row, addr):
     """SWEEP_START: the collection ``row`` ends."""
     finish_sweep(h)
     mark_allocated(h)
-    _unmark_dead(h, ev.dead[ev.dead_offsets[row] : ev.dead_offsets[row + 1]], addr)
+    _unmark_all(h, ev.dead[ev.dead_offsets[row] : ev.dead_offsets[row + 1]], addr)
+    # Objects that wait for their finalizer are unmarked while the page marks are made; sweeping marks them again.
+    revived = ev.revived[ev.revived_offsets[row] : ev.revived_offsets[row + 1]]
+    _unmark_all(h, revived, addr)
     set_page_marks(h)
+    for k in range(revived.shape[0]):
+        remark(h, np.int64(addr[revived[k]]))
     if ev.page_marked_offsets.shape[0] > 0:
         for k in range(ev.page_marked_offsets[row], ev.page_marked_offsets[row + 1]):
             if not set_page_mark_of(h, np.int64(addr[ev.page_marked[k]])):
@@ -134,14 +145,66 @@ def _ensure_swept(h, ref_addr):
 
 @kinline
 def _scavenge(h, most, given_addr, given_pages):
-    """SCAVENGE: one successful scavengeOne; address, pages in out_pages."""
-    if given_addr != 0:
-        page_alloc_scavenge_at(h, given_addr, given_pages)
-        return given_addr
-    addr = page_alloc_scavenge_next(h, NO_LIMIT if most == 0 else most)
+    """SCAVENGE outside an allocation: address, pages in out_pages."""
+    addr = scavenge_recorded(h, most, given_addr, given_pages)
     if addr == 0:
-        raise BadEvent("SCAVENGE, but no free page is left to scavenge", most)
+        raise BadEvent("SCAVENGE, but no such free page is left to scavenge", most, given_addr, given_pages)
+    # What the background scavenger still wants of its quantum: it may go on later with just that limit.
+    h.background_left = most - np.int64(h.out_pages)
     return addr
+
+
+@kinline
+def _is_inside_allocation(h, most):
+    """Whether a SCAVENGE with page limit ``most`` was made by an allocation: it is no other's limit.
+
+    The background scavenger asks for 64 KiB at a time and goes on with the rest of it; scavengeAll has no limit, and
+    what is left of no limit later.
+    """
+    return (
+        most != 0
+        and most != BACKGROUND_QUANTUM_PAGES
+        and most != np.int64(h.background_left)
+        and most < ALMOST_NO_LIMIT
+    )
+
+
+@kjit
+def _defer_scavenges(h, ev, first):
+    """Let the SCAVENGE events from ``first`` on wait for the allocation that follows them; index of that, or NEED_ROOM.
+
+    0: no allocation follows, so they did not belong to one.
+    """
+    stop = first
+    n = ev.kind.shape[0]
+    while stop < n and ev.kind[stop] == SCAVENGE:
+        stop += 1
+    if stop == n or (ev.kind[stop] != MALLOC and ev.kind[stop] != SPAN_ALLOC):
+        return np.int64(0)
+    if stop - first > np.int64(h.pending_cap):
+        h.need_pending = stop - first
+        return NEED_ROOM
+    h.pending_first = first
+    h.pending_done = np.int64(0)
+    h.pending_len = stop - first
+    for k in range(stop - first):
+        w = pending(h, k)
+        w.most = np.int64(ev.size[first + k])
+        w.given_addr = np.int64(ev.given_addr[first + k]) if ev.given_addr.shape[0] > 0 else ZERO
+        w.given_pages = np.int64(ev.given_pages[first + k]) if ev.given_pages.shape[0] > 0 else ZERO
+    return stop
+
+
+@kjit
+def _finish_pending(h, out_addr, out_scav):
+    """After the allocation that scavenges waited for: make those it did not come to, and write all results."""
+    if not scavenge_pending(h):
+        raise BadEvent("SCAVENGE, but no such free page is left to scavenge", h.pending_first + h.pending_done)
+    for k in range(np.int64(h.pending_len)):
+        out_addr[h.pending_first + k] = np.uint64(pending(h, k).addr)
+        out_scav[h.pending_first + k] = np.uint64(pending(h, k).pages)
+    h.pending_len = np.int64(0)
+    h.pending_done = np.int64(0)
 
 
 @kjit
@@ -195,6 +258,14 @@ def run_events(h, ev, out, start, stop):
         elif kind == SWEEP_START:
             _sweep_start(h, ev, refs[i], out_addr)
         elif kind == SCAVENGE:
+            if event < np.int64(h.pending_first) + np.int64(h.pending_len):
+                continue
+            if _is_inside_allocation(h, np.int64(sizes[i])):
+                waits = _defer_scavenges(h, ev, event)
+                if waits == NEED_ROOM:
+                    return event
+                if waits != 0:
+                    continue
             given = np.int64(given_addr[i]) if given_addr.shape[0] > 0 else ZERO
             pages = np.int64(given_pages[i]) if given_pages.shape[0] > 0 else ZERO
             out_addr[i] = np.uint64(_scavenge(h, np.int64(sizes[i]), given, pages))
@@ -209,4 +280,6 @@ def run_events(h, ev, out, start, stop):
                 if kind == SPAN_ALLOC:
                     out_scav[i] = np.uint64(h.out_scav)
                     out_needzero[i] = np.uint8(h.out_pages)
+        if h.pending_len != 0:
+            _finish_pending(h, out_addr, out_scav)
     return stop

@@ -1,0 +1,355 @@
+"""Cases: the recorded heap operations of real Go programs, and what Go did.
+
+A case is a pair of files, ``NAME.events.npz`` (inputs: nothing in it is an address) and ``NAME.truth.npz`` (outputs).
+``load_case`` reads them as hostile input: every array is checked against the size its header promises before it is
+read, and every event against what may come before it, so that the kernel meets only columns of the right type with
+references that exist.  What only the heap itself can tell (a dead object that is not there) is found during replay.
+
+The columns are described in ``data/README.md``.
+"""
+
+import os
+import tempfile
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .errors import FormatError
+from .params import HeapParams
+from .revived import infer_revived
+from .runtime.run import Events
+from .runtime.structs import (
+    ENSURE_SWEPT,
+    KIND_NAMES,
+    MALLOC,
+    PAGE_SIZE,
+    SCAVENGE,
+    SPAN_ALLOC,
+    SPAN_FREE,
+    SWEEP_START,
+)
+
+COLUMNS = {"kind": "u1", "p": "u1", "flags": "u1", "size": "u8", "ref": "i8", "credit": "u4"}
+"""Columns with one row per event, and their types."""
+LISTS = {"dead": "i8", "dead_offsets": "i8"}
+REVIVED_LISTS = {"revived": "i8", "revived_offsets": "i8"}
+LATER_LISTS = {"page_marked": "i8", "page_marked_offsets": "i8", "given_addr": "u8", "given_pages": "u8"}
+TRUTH = {
+    "addr": "u8",
+    "scav": "u8",
+    "needzero": "u1",
+    "span_base": "u8",
+    "span_npages": "u8",
+    "span_class": "u4",
+    "span_scav": "u8",
+    "span_needzero": "u1",
+    "span_event": "i8",
+}
+MAX_SIZE = 1 << 47
+MAX_PAGES = MAX_SIZE // int(PAGE_SIZE)
+EVENTS_SUFFIX = ".events.npz"
+TRUTH_SUFFIX = ".truth.npz"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A recorded run.
+
+    Attributes
+    ----------
+    name : str
+        File name without its endings.
+    go : str
+        Go version of the recording, "go1.19" or "go1.27".
+    events : Events
+        The input columns (read-only arrays).
+    truth : dict of str to numpy.ndarray, or None
+        What Go did: ``addr``, ``scav``, ``needzero`` per event and ``span_*`` per span; None if there is no truth file.
+    """
+
+    name: str
+    go: str
+    events: Events
+    truth: dict | None = field(default=None, repr=False)
+
+    def __len__(self):
+        return len(self.events.kind)
+
+    @property
+    def params(self):
+        """The profile of the recording's Go version."""
+        return HeapParams.of_version(self.go)
+
+    def describe(self, event):
+        """Return event ``event`` in words, for messages and hovers."""
+        e = self.events
+        kind = int(e.kind[event])
+        words = f"event {event}: {KIND_NAMES[kind]}"
+        if kind == MALLOC:
+            words += f" of {int(e.size[event])} B, {'noscan' if e.flags[event] & 1 else 'with pointers'}"
+        elif kind == SPAN_ALLOC:
+            words += f" of {int(e.size[event])} pages, type {int(e.flags[event])}"
+        elif kind in (SPAN_FREE, ENSURE_SWEPT):
+            words += f" of event {int(e.ref[event])}"
+        return words
+
+
+def _case_paths(path):
+    """Return (name, events path, truth path) for a case given with or without its ending."""
+    text = os.fspath(path)
+    for ending in (EVENTS_SUFFIX, TRUTH_SUFFIX):
+        text = text.removesuffix(ending)
+    return Path(text).name, Path(text + EVENTS_SUFFIX), Path(text + TRUTH_SUFFIX)
+
+
+def _read_member(archive, path, name):
+    """Read one array of an npz archive after checking its header against the bytes that are there."""
+    info = archive.getinfo(name + ".npy")
+    with archive.open(info) as member:
+        version = np.lib.format.read_magic(member)
+        if version not in ((1, 0), (2, 0)):
+            raise FormatError(f"{path}: array {name!r} has npy version {version}, expected 1.0 or 2.0")
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(member)
+        if dtype.hasobject:
+            raise FormatError(f"{path}: array {name!r} holds Python objects, expected numbers")
+        promised = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        if promised > info.file_size:
+            raise FormatError(
+                f"{path}: array {name!r} promises {promised} bytes, but only {info.file_size} are there (truncated?)"
+            )
+    with archive.open(info) as member:
+        return np.lib.format.read_array(member, allow_pickle=False)
+
+
+def _read_npz(path, wanted, optional):
+    """Return the arrays ``wanted`` and those of ``optional`` that exist, each one-dimensional and of its type."""
+    arrays = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {n.removesuffix(".npy") for n in archive.namelist()}
+            missing = sorted(set(wanted) - names)
+            if missing:
+                raise FormatError(f"{path}: array {missing[0]!r} is missing")
+            for name in [*wanted, *(n for n in optional if n in names)]:
+                arrays[name] = _read_member(archive, path, name)
+    except FormatError:
+        raise
+    except FileNotFoundError as err:
+        raise FormatError(f"{path}: no such file") from err
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, OSError, NotImplementedError, SyntaxError) as err:
+        raise FormatError(f"{path}: not a readable npz archive ({err})") from err
+    for name, dtype in (wanted | optional).items():
+        if name in arrays and dtype is not None:
+            found = arrays[name]
+            if found.ndim != 1 or found.dtype != np.dtype(dtype):
+                raise FormatError(
+                    f"{path}: array {name!r} is {found.dtype} with {found.ndim} dimensions,"
+                    f" expected one dimension of {np.dtype(dtype)}"
+                )
+            arrays[name] = np.ascontiguousarray(found)
+            arrays[name].flags.writeable = False
+    return arrays
+
+
+class _Checker:
+    """Checks columns and raises one FormatError that names the first event at fault."""
+
+    def __init__(self, path, events):
+        self.path = path
+        self.e = events
+        self.index = np.arange(len(events.kind), dtype=np.int64)
+
+    def none(self, bad, reason):
+        """Raise for the first event where the boolean column ``bad`` is set."""
+        if bad.any():
+            i = int(bad.argmax())
+            kind = int(self.e.kind[i])
+            name = KIND_NAMES[kind] if kind < len(KIND_NAMES) else "?"
+            raise FormatError(f"{self.path}: event {i} ({name}): {reason.format(e=self.e, i=i)}")
+
+    def rows(self, bad, name, reason):
+        """Raise for the first row of list ``name`` where ``bad`` is set."""
+        if bad.any():
+            k = int(bad.argmax())
+            value = int(getattr(self.e, name)[k])
+            raise FormatError(f"{self.path}: {name}[{k}] = {value}: {reason}")
+
+    def columns(self):
+        """Check kinds, sizes and references of all events."""
+        e = self.e
+        kind = e.kind
+        self.none(kind >= len(KIND_NAMES), "unknown kind {e.kind[i]}, expected 0 to 8")
+        self.none((kind == MALLOC) & (e.size == 0), "size 0, expected 1 to 2**47 bytes")
+        self.none((kind == MALLOC) & (e.size > MAX_SIZE), "size {e.size[i]} is over 2**47 bytes")
+        self.none(
+            (kind == SPAN_ALLOC) & ((e.size == 0) | (e.size > MAX_PAGES)), "{e.size[i]} pages, expected 1 to 2**34"
+        )
+        self.none((kind == SPAN_ALLOC) & ((e.flags < 1) | (e.flags > 3)), "span type {e.flags[i]}, expected 1 to 3")
+        self.none((kind == SCAVENGE) & (e.size > MAX_PAGES), "page limit {e.size[i]}, expected 0 to 2**34")
+        refers = (kind == SPAN_FREE) | (kind == ENSURE_SWEPT)
+        wrong = refers & ((e.ref >= self.index) | (e.ref < np.where(kind == ENSURE_SWEPT, -1, 0)))
+        self.none(wrong, "ref {e.ref[i]} is not an earlier event")
+        self.none(~refers & (kind != SWEEP_START) & (e.ref != -1), "ref {e.ref[i]}, expected -1")
+        target = kind[np.where(refers & (e.ref >= 0), e.ref, 0)]
+        self.none((kind == SPAN_FREE) & (target != SPAN_ALLOC), "ref {e.ref[i]} is not a SPAN_ALLOC event")
+        self.none((kind == ENSURE_SWEPT) & (e.ref >= 0) & (target != MALLOC), "ref {e.ref[i]} is not a MALLOC event")
+        freed = np.flatnonzero(kind == SPAN_FREE)
+        _, first = np.unique(e.ref[freed], return_index=True)
+        again = np.ones(len(freed), bool)
+        again[first] = False
+        twice = np.zeros(len(kind), bool)
+        twice[freed[again]] = True
+        self.none(twice, "span of event {e.ref[i]} is freed twice")
+
+    def per_collection(self, name, offsets_name):
+        """Check a list that belongs to collections: offsets, events that exist, earlier than the collection."""
+        e = self.e
+        values, offsets = getattr(e, name), getattr(e, offsets_name)
+        starts = np.flatnonzero(e.kind == SWEEP_START)
+        if len(offsets) != len(starts) + 1:
+            raise FormatError(
+                f"{self.path}: {offsets_name} has {len(offsets)} rows, expected {len(starts) + 1}"
+                f" (one more than SWEEP_START events)"
+            )
+        if offsets[0] != 0 or offsets[-1] != len(values) or (np.diff(offsets) < 0).any():
+            raise FormatError(f"{self.path}: {offsets_name} does not rise from 0 to {len(values)}")
+        self.rows((values < 0) | (values >= len(e.kind)), name, "no such event")
+        self.rows(e.kind[values] != MALLOC, name, "not a MALLOC event")
+        collection = np.repeat(starts, np.diff(offsets))
+        self.rows(values >= collection, name, "later than the collection that lists it")
+
+    def dead_once(self):
+        """Check that no object dies twice."""
+        values = self.e.dead
+        _, first = np.unique(values, return_index=True)
+        again = np.ones(len(values), bool)
+        again[first] = False
+        self.rows(again, "dead", "dead already")
+
+    def collections(self):
+        """Check that SWEEP_START events name the rows of dead_offsets in order."""
+        starts = self.e.kind == SWEEP_START
+        number = np.cumsum(starts) - 1
+        self.none(starts & (self.e.ref != number), "ref {e.ref[i]} is not the number of this collection")
+
+    def given(self):
+        """Check where scavenges are said to have happened."""
+        e = self.e
+        for name in ("given_addr", "given_pages"):
+            if len(getattr(e, name)) != len(e.kind):
+                raise FormatError(f"{self.path}: {name} has {len(getattr(e, name))} rows, expected {len(e.kind)}")
+        here = e.kind == SCAVENGE
+        bad = (e.given_addr % int(PAGE_SIZE) != 0) | (e.given_addr == 0) | (e.given_addr >= MAX_SIZE)
+        self.none(here & bad, "given_addr {e.given_addr[i]:#x} is not the address of a page")
+        bad = (e.given_pages == 0) | (e.given_pages > MAX_PAGES)
+        self.none(here & bad, "given_pages {e.given_pages[i]}, expected 1 to 2**34")
+
+
+def check_events(events, path, go):
+    """Check the columns of a case against each other.
+
+    Raises
+    ------
+    FormatError
+        Naming ``path``, the event index or list row, and the reason.
+    """
+    n = len(events.kind)
+    for name in COLUMNS:
+        if len(getattr(events, name)) != n:
+            raise FormatError(f"{path}: {name} has {len(getattr(events, name))} rows, kind has {n}")
+    checker = _Checker(path, events)
+    checker.columns()
+    checker.collections()
+    checker.per_collection("dead", "dead_offsets")
+    checker.dead_once()
+    checker.per_collection("revived", "revived_offsets")
+    if go != "go1.19":
+        checker.per_collection("page_marked", "page_marked_offsets")
+        checker.given()
+
+
+def make_events(arrays):
+    """Return ``Events`` from a dict of columns; absent lists are empty, an absent ``revived`` list has no objects.
+
+    All arrays are read-only, so that there is one compiled version of the kernel.
+    """
+    empty = {k: np.zeros(0, dtype) for k, dtype in (LATER_LISTS | REVIVED_LISTS).items()}
+    empty["revived_offsets"] = np.zeros(len(arrays["dead_offsets"]), np.int64)
+    columns = {}
+    for name, array in (empty | arrays).items():
+        columns[name] = np.ascontiguousarray(array).view()
+        columns[name].flags.writeable = False
+    return Events(**columns)
+
+
+def load_case(path, truth=True):
+    """Read a recorded case.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        ``DIR/NAME``, with or without ``.events.npz``.
+    truth : bool
+        Whether to read ``NAME.truth.npz`` too, if it exists.
+
+    Returns
+    -------
+    Case
+
+    Raises
+    ------
+    FormatError
+        If a file is missing, truncated or inconsistent; the message names the file, the event and the reason.
+
+    Examples
+    --------
+    >>> case = load_case("data/cases/go119-gzip")           # doctest: +SKIP
+    >>> len(case), case.go                                   # doctest: +SKIP
+    (1009, 'go1.19')
+    """
+    name, events_path, truth_path = _case_paths(path)
+    arrays = _read_npz(events_path, COLUMNS | LISTS | {"go": None}, LATER_LISTS | REVIVED_LISTS)
+    go = str(arrays.pop("go"))
+    if go not in ("go1.19", "go1.27"):
+        raise FormatError(f"{events_path}: recorded with {go!r}, expected go1.19 or go1.27")
+    if go == "go1.19":
+        arrays = {k: v for k, v in arrays.items() if k not in LATER_LISTS}
+    else:
+        missing = [k for k in LATER_LISTS if k not in arrays]
+        if missing:
+            raise FormatError(f"{events_path}: array {missing[0]!r} is missing ({go} cases have it)")
+    events = make_events(arrays)
+    check_events(events, events_path, go)
+    if "revived" not in arrays:
+        events = events._replace(**infer_revived(events))
+    found = None
+    if truth and truth_path.exists():
+        found = _read_npz(truth_path, TRUTH, {})
+        if len(found["addr"]) != len(events.kind):
+            raise FormatError(f"{truth_path}: addr has {len(found['addr'])} rows, the case {len(events.kind)} events")
+    return Case(name, go, events, found)
+
+
+def write_npz(path, arrays):
+    """Write ``arrays`` to an npz file, all or nothing: to a temporary name in the same folder, then renamed.
+
+    The same arrays give the same bytes.
+    """
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, array in arrays.items():
+                info = zipfile.ZipInfo(name + ".npy", date_time=(1980, 1, 1, 0, 0, 0))
+                info.compress_type = zipfile.ZIP_DEFLATED
+                with archive.open(info, "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,3 @@
+module casesgo
+
+go 1.19
