@@ -48,6 +48,8 @@ TRUTH = {
     "span_needzero": "u1",
     "span_event": "i8",
 }
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, OSError, NotImplementedError, SyntaxError)
+"""What the standard library and NumPy raise on archives that are not what they claim to be."""
 MAX_SIZE = 1 << 47
 MAX_PAGES = MAX_SIZE // int(PAGE_SIZE)
 EVENTS_SUFFIX = ".events.npz"
@@ -140,7 +142,7 @@ def _read_npz(path, wanted, optional):
         raise
     except FileNotFoundError as err:
         raise FormatError(f"{path}: no such file") from err
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, OSError, NotImplementedError, SyntaxError) as err:
+    except UNREADABLE as err:
         raise FormatError(f"{path}: not a readable npz archive ({err})") from err
     for name, dtype in (wanted | optional).items():
         if name in arrays and dtype is not None:
@@ -164,12 +166,12 @@ class _Checker:
         self.index = np.arange(len(events.kind), dtype=np.int64)
 
     def none(self, bad, reason):
-        """Raise for the first event where the boolean column ``bad`` is set."""
+        """Raise for the first event where ``bad`` is set; ``reason`` may name its columns in braces."""
         if bad.any():
             i = int(bad.argmax())
-            kind = int(self.e.kind[i])
-            name = KIND_NAMES[kind] if kind < len(KIND_NAMES) else "?"
-            raise FormatError(f"{self.path}: event {i} ({name}): {reason.format(e=self.e, i=i)}")
+            row = {name: int(c[i]) for name, c in self.e._asdict().items() if len(c) == len(bad)}
+            name = KIND_NAMES[row["kind"]] if row["kind"] < len(KIND_NAMES) else "?"
+            raise FormatError(f"{self.path}: event {i} ({name}): {reason.format(**row)}")
 
     def rows(self, bad, name, reason):
         """Raise for the first row of list ``name`` where ``bad`` is set."""
@@ -182,28 +184,28 @@ class _Checker:
         """Check kinds, sizes and references of all events."""
         e = self.e
         kind = e.kind
-        self.none(kind >= len(KIND_NAMES), "unknown kind {e.kind[i]}, expected 0 to 8")
+        self.none(kind >= len(KIND_NAMES), "unknown kind {kind}, expected 0 to 8")
         self.none((kind == MALLOC) & (e.size == 0), "size 0, expected 1 to 2**47 bytes")
-        self.none((kind == MALLOC) & (e.size > MAX_SIZE), "size {e.size[i]} is over 2**47 bytes")
+        self.none((kind == MALLOC) & (e.size > MAX_SIZE), "size {size} is over 2**47 bytes")
         self.none(
-            (kind == SPAN_ALLOC) & ((e.size == 0) | (e.size > MAX_PAGES)), "{e.size[i]} pages, expected 1 to 2**34"
+            (kind == SPAN_ALLOC) & ((e.size == 0) | (e.size > MAX_PAGES)), "{size} pages, expected 1 to 2**34"
         )
-        self.none((kind == SPAN_ALLOC) & ((e.flags < 1) | (e.flags > 3)), "span type {e.flags[i]}, expected 1 to 3")
-        self.none((kind == SCAVENGE) & (e.size > MAX_PAGES), "page limit {e.size[i]}, expected 0 to 2**34")
+        self.none((kind == SPAN_ALLOC) & ((e.flags < 1) | (e.flags > 3)), "span type {flags}, expected 1 to 3")
+        self.none((kind == SCAVENGE) & (e.size > MAX_PAGES), "page limit {size}, expected 0 to 2**34")
         refers = (kind == SPAN_FREE) | (kind == ENSURE_SWEPT)
         wrong = refers & ((e.ref >= self.index) | (e.ref < np.where(kind == ENSURE_SWEPT, -1, 0)))
-        self.none(wrong, "ref {e.ref[i]} is not an earlier event")
-        self.none(~refers & (kind != SWEEP_START) & (e.ref != -1), "ref {e.ref[i]}, expected -1")
+        self.none(wrong, "ref {ref} is not an earlier event")
+        self.none(~refers & (kind != SWEEP_START) & (e.ref != -1), "ref {ref}, expected -1")
         target = kind[np.where(refers & (e.ref >= 0), e.ref, 0)]
-        self.none((kind == SPAN_FREE) & (target != SPAN_ALLOC), "ref {e.ref[i]} is not a SPAN_ALLOC event")
-        self.none((kind == ENSURE_SWEPT) & (e.ref >= 0) & (target != MALLOC), "ref {e.ref[i]} is not a MALLOC event")
+        self.none((kind == SPAN_FREE) & (target != SPAN_ALLOC), "ref {ref} is not a SPAN_ALLOC event")
+        self.none((kind == ENSURE_SWEPT) & (e.ref >= 0) & (target != MALLOC), "ref {ref} is not a MALLOC event")
         freed = np.flatnonzero(kind == SPAN_FREE)
         _, first = np.unique(e.ref[freed], return_index=True)
         again = np.ones(len(freed), bool)
         again[first] = False
         twice = np.zeros(len(kind), bool)
         twice[freed[again]] = True
-        self.none(twice, "span of event {e.ref[i]} is freed twice")
+        self.none(twice, "span of event {ref} is freed twice")
 
     def per_collection(self, name, offsets_name):
         """Check a list that belongs to collections: offsets, events that exist, earlier than the collection."""
@@ -234,7 +236,7 @@ class _Checker:
         """Check that SWEEP_START events name the rows of dead_offsets in order."""
         starts = self.e.kind == SWEEP_START
         number = np.cumsum(starts) - 1
-        self.none(starts & (self.e.ref != number), "ref {e.ref[i]} is not the number of this collection")
+        self.none(starts & (self.e.ref != number), "ref {ref} is not the number of this collection")
 
     def given(self):
         """Check where scavenges are said to have happened."""
@@ -244,9 +246,9 @@ class _Checker:
                 raise FormatError(f"{self.path}: {name} has {len(getattr(e, name))} rows, expected {len(e.kind)}")
         here = e.kind == SCAVENGE
         bad = (e.given_addr % int(PAGE_SIZE) != 0) | (e.given_addr == 0) | (e.given_addr >= MAX_SIZE)
-        self.none(here & bad, "given_addr {e.given_addr[i]:#x} is not the address of a page")
+        self.none(here & bad, "given_addr {given_addr:#x} is not the address of a page")
         bad = (e.given_pages == 0) | (e.given_pages > MAX_PAGES)
-        self.none(here & bad, "given_pages {e.given_pages[i]}, expected 1 to 2**34")
+        self.none(here & bad, "given_pages {given_pages}, expected 1 to 2**34")
 
 
 def check_events(events, path, go):
@@ -325,7 +327,7 @@ def load_case(path, truth=True):
     events = make_events(arrays)
     check_events(events, events_path, go)
     if "revived" not in arrays:
-        events = events._replace(**infer_revived(events))
+        events = make_events(events._asdict() | infer_revived(events))
     found = None
     if truth and truth_path.exists():
         found = _read_npz(truth_path, TRUTH, {})

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .case import Case, write_npz
-from .errors import FormatError
+from .errors import FormatError, InvariantError
 from .runtime.mpagealloc import Throw
 from .runtime.mstats import read_memstats
 from .runtime.run import BadEvent, Results, run_events
 from .runtime.state import HeapState
-from .runtime.structs import KIND_NAMES, MCACHE_FLUSH
-from .runtime.verify import verify_heap
+from .runtime.structs import KIND_NAMES, MCACHE_FLUSH, SPAN_FREE, SWEEP_START
+from .runtime.verify import INVARIANTS, Violation, verify_heap
 from .snapshot import take_snapshot
 
 BATCH = 1 << 20
@@ -43,7 +43,7 @@ class Prediction:
         One row per span in order of allocation: ``span_base``, ``span_npages``, ``span_class`` (0xffff manual),
         ``span_scav``, ``span_needzero``, ``span_event``.
     memstats : dict
-        MemStats after the last MCACHE_FLUSH (where ReadMemStats reads them), or at the end if there is none.
+        MemStats when the program read them (:func:`memstats_point`), or at the end.
     memstats_event : int
         Events applied when ``memstats`` was taken.
     unrecorded_sweeps : int
@@ -104,6 +104,12 @@ class _Driver:
                 raise self._fail(" ".join(str(a) for a in err.args)) from err
             except Throw as err:
                 raise self._fail("Go would throw: " + " ".join(str(a) for a in err.args)) from err
+            except Violation as err:
+                which, *numbers = err.args
+                shown = " ".join(str(n) for n in numbers)
+                raise InvariantError(
+                    f"{self.case.name}: after event {int(h.event)}: {which}: {INVARIANTS[which]} ({shown})"
+                ) from err
             except IndexError as err:
                 raise self._fail(f"refers to something outside the heap ({err})") from err
             self.rows.append(self.state.take_span_rows())
@@ -116,11 +122,24 @@ class _Driver:
         return np.concatenate(self.rows) if self.rows else self.state.take_span_rows()
 
 
-def _stops(case, stop, step):
-    """Yield where to pause: after every ``step`` events and after the last MCACHE_FLUSH before ``stop``."""
-    flushes = np.flatnonzero(case.events.kind[:stop] == MCACHE_FLUSH)
-    stats_at = int(flushes[-1]) + 1 if len(flushes) else stop
-    return stats_at, sorted({*range(step, stop, step), stats_at, stop})
+def memstats_point(events):
+    """Return the number of events applied when the program read its MemStats, or all events if it did not.
+
+    ReadMemStats flushes the mcaches, which is an event, and then the stack caches, which frees stack spans.  A
+    collection flushes the mcaches too: that is the first flush after its SWEEP_START.
+    """
+    kind = events.kind
+    flushes = np.flatnonzero(kind == MCACHE_FLUSH)
+    starts = np.flatnonzero(kind == SWEEP_START)
+    before = np.searchsorted(starts, flushes)
+    own = np.concatenate([[False], before[1:] == before[:-1]]) if len(flushes) else np.zeros(0, bool)
+    own |= before == 0
+    if not own.any():
+        return len(kind)
+    at = int(flushes[own][-1]) + 1
+    while at < len(kind) and kind[at] == SPAN_FREE:
+        at += 1
+    return at
 
 
 def replay(case, *, params=None, check=0, progress=None):
@@ -160,9 +179,9 @@ def replay(case, *, params=None, check=0, progress=None):
     begin = time.perf_counter()
     driver = _Driver(case, params, check)
     n = len(case)
-    stats_at, stops = _stops(case, n, BATCH)
+    stats_at = memstats_point(case.events)
     memstats = None
-    for stop in stops:
+    for stop in sorted({*range(BATCH, n, BATCH), stats_at, n}):
         driver.run_to(stop)
         if stop == stats_at:
             memstats = read_memstats(driver.state.h)

@@ -4,7 +4,7 @@ Bit counts are one machine instruction each.  ``ctz64(0)`` and ``clz64(0)`` are 
 ``sys.LeadingZeros64`` in Go.
 
 Pointers.  The heap's growable tables (spans, arenas, bitmaps, ...) live in NumPy arrays whose address, capacity and
-length stand in the ``HEAP`` record (see ``tables.py``).  ``make_record_table`` and ``make_word_table`` make the accessors:
+length stand in the ``HEAP`` record (see ``tables.py``).  ``make_record_table`` and ``make_word_table`` make accessors:
 in compiled code an item is nothing but a pointer computed from the record's fields, so a table can be moved to a larger
 array between two batches of events without a new type and hence without compiling again.  An index at or above the
 table's length raises ``IndexError``, as an array's bounds check would.  They are intrinsics rather than compiled

@@ -13,9 +13,9 @@ import numpy as np
 
 from ._jit import kinline, kjit
 from .mbitmap import mspan_allocated_word, mspan_is_allocated, mspan_obj_index
+from .mgcsweep import sweepone
 from .mheap import arena_of, arena_page, page_bit_set, span_of
 from .mheap_gcbits import bitmap_words, gc_bits_set, next_mark_bit_arena_epoch
-from .mgcsweep import sweepone
 from .mpallocbits import U0, U1, low_mask
 from .mspanset import mcentral_full_unswept, mcentral_partial_unswept, span_set_reset
 from .structs import SPAN_IN_USE

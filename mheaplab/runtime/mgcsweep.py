@@ -19,6 +19,7 @@ is never being swept by someone else.
 import numpy as np
 
 from ._jit import kinline, kjit
+from .intrinsics import ctz64
 from .mbitmap import mspan_count_alloc, mspan_refill_alloc_cache
 from .mheap import mheap_alloc_span, mheap_free_span
 from .mheap_gcbits import bitmap_words, new_mark_bits
@@ -32,7 +33,6 @@ from .mspanset import (
     span_set_pop,
     span_set_push,
 )
-from .intrinsics import ctz64
 from .structs import (
     MAX_SPAN_CLASSES,
     NO,

@@ -18,8 +18,8 @@ import numpy as np
 
 from ._jit import kinline, kjit
 from .mfixalloc import spanalloc_alloc, spanalloc_free
-from .mheap_gcbits import bitmap_words, new_mark_bits
 from .mgcscavenge import scavenge_pending
+from .mheap_gcbits import bitmap_words, new_mark_bits
 from .mpagealloc import Throw, page_alloc_alloc, page_alloc_free, page_alloc_grow
 from .mpagecache import page_alloc_alloc_to_cache, page_cache_alloc
 from .mpallocbits import FULL, U0, U1

@@ -80,7 +80,8 @@ def next_mark_bit_arena_epoch(h):
 @kinline
 def gc_bits_is_set(h, bits, index):
     """gcBits.bitp, read: whether bit ``index`` of bitmap ``bits`` is set."""
-    return (gc_bits(h, bits).word[np.int64(index) >> 6] >> np.uint64(np.int64(index) & 63)) & np.uint64(1) != np.uint64(0)
+    word = gc_bits(h, bits).word[np.int64(index) >> 6]
+    return (word >> np.uint64(np.int64(index) & 63)) & np.uint64(1) != np.uint64(0)
 
 
 @kinline

@@ -53,7 +53,7 @@ def make_classes():
 
 
 def div_magic(sizes):
-    """computeDivMagic: return ceil(2**32 / size) of each class (0 for class 0), so that n * magic >> 32 == n // size."""
+    """computeDivMagic: return ceil(2**32 / size) of each class (0 for class 0): n * magic >> 32 == n // size."""
     return np.array([0 if n == 0 else 0xFFFFFFFF // int(n) + 1 for n in sizes], dtype=np.uint32)
 
 

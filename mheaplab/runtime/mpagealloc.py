@@ -126,6 +126,9 @@ def merge_summaries(h, level, first):
     end = palloc_sum_end(packed)
     for i in range(1, 1 << SUMMARY_LEVEL_BITS):
         packed = summary(h, level, first + i)
+        if packed == U0:
+            end = np.int64(0)
+            continue
         s = palloc_sum_start(packed)
         if start == np.int64(i) << log_pages:
             start += s

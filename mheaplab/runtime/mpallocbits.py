@@ -180,7 +180,8 @@ def palloc_bits_summarize(b):
         # A run inside one word is at most 62 long, since both ends of the word touch the word's own runs.
         for i in range(8):
             x = b.w[i]
-            if x != U0:
+            # The zeros between the word's outer ones bound any run among them: most words need no closer look.
+            if x != U0 and 64 - popcount64(x) - ctz64(x) - clz64(x) > most:
                 most = _longest_run_within(x, most)
     return pack_palloc_sum(start, most, cur)
 

@@ -124,7 +124,8 @@ MSPAN = struct(
     ("next", "u4"),  # next record of the free list of span records (mfixalloc)
     ("on_free_list", "u4"),  # 1 while the record is in that list
     ("scav", "i8"),  # bytes that were scavenged when the span was allocated
-    ("_pad", "u1", (40,)),
+    ("seen", "u4"),  # scratch of verify.py
+    ("_pad", "u1", (36,)),
 )
 assert MSPAN.itemsize == 128
 

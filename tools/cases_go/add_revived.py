@@ -17,7 +17,7 @@ import numpy as np
 
 from mheaplab.runtime.mksizeclasses import make_classes
 
-RECORD = np.dtype([("op", "u1"), ("p", "u1"), ("flags", "<u2"), ("aux", "<u4"), ("a", "<u8"), ("b", "<u8"), ("c", "<u8")])
+RECORD = np.dtype({"names": ["op", "p", "flags", "aux", "a", "b", "c"], "formats": "u1 u1 <u2 <u4 <u8 <u8 <u8".split()})
 ALLOC_SPAN, FREE_SPAN, SWEEP, SWEEPGEN, RECLAIM = 1, 2, 10, 11, 22
 MALLOC, SWEEP_START = 0, 3
 PAGE = 8192

@@ -251,7 +251,7 @@ def run(command, cwd=None, env=None) -> str:
     """Run command and return what it wrote; RecordError with its last words if it failed."""
     command = [str(c) for c in command]
     try:
-        done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
+        done = subprocess.run(command, check=False, cwd=cwd, env=env, capture_output=True, text=True)
     except OSError as e:
         raise RecordError(f"cannot run {command[0]}: {e}") from e
     if done.returncode != 0:

@@ -1,0 +1,51 @@
+"""Entry points that measure one layer alone, for ``make bench`` and for tests.
+
+Not part of a replay: they drive the page allocator without spans, and a bare loop over the columns of events.
+"""
+
+import numpy as np
+
+from ._jit import kentry
+from .mheap import mheap_grow
+from .mpagealloc import Throw, page_alloc_alloc, page_alloc_free
+
+
+@kentry
+def page_heap_fill(h, npages, addr):
+    """Allocate a run of pages for each row of ``npages`` and store its address in ``addr``; stop at the first failure.
+
+    Grows the heap when there is no room; returns the rows done.
+    """
+    for i in range(npages.shape[0]):
+        at = page_alloc_alloc(h, np.int64(npages[i]))
+        if at == 0:
+            if not mheap_grow(h, np.int64(npages[i])):
+                return i
+            at = page_alloc_alloc(h, np.int64(npages[i]))
+        addr[i] = at
+    return npages.shape[0]
+
+
+@kentry
+def page_heap_pairs(h, order, npages, addr):
+    """Free the run of each row in ``order`` and allocate one of the same length again, in place."""
+    for k in range(order.shape[0]):
+        i = np.uint64(order[k])
+        n = np.int64(npages[i])
+        page_alloc_free(h, np.int64(addr[i]), n, np.bool_(False))
+        at = page_alloc_alloc(h, n)
+        if at == 0:
+            raise Throw("page heap lost pages", i, n)
+        addr[i] = at
+
+
+@kentry
+def bare_loop(ev, order, out):
+    """Read the columns that a replay reads and make one random store per event: the floor that memory sets."""
+    kinds, ps, flags, sizes, credits = ev.kind, ev.p, ev.flags, ev.size, ev.credit
+    total = np.uint64(0)
+    for event in range(kinds.shape[0]):
+        i = np.uint64(event)
+        total += np.uint64(kinds[i]) + np.uint64(ps[i]) + np.uint64(flags[i]) + np.uint64(credits[i])
+        out[np.uint64(order[i])] = sizes[i] + total
+    return total
