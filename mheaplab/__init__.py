@@ -6,8 +6,11 @@
 >>> print(mh.compare(pred, case.truth))                  # doctest: +SKIP
 """
 
+import importlib
+
 from .case import Case, load_case
 from .compare import Agreement, compare
+from .data import data_path
 from .errors import FormatError, GoThrow, InvariantError
 from .params import HeapParams
 from .replay import Prediction, replay, snapshots
@@ -25,7 +28,21 @@ __all__ = [
     "Prediction",
     "Snapshot",
     "compare",
+    "data_path",
+    "figures",
     "load_case",
     "replay",
     "snapshots",
+    "widgets",
 ]
+
+
+def __getattr__(name):
+    """Import ``figures`` and ``widgets`` when first used, so that ``import mheaplab`` loads neither plotly nor ipywidgets."""
+    if name in ("figures", "widgets"):
+        return importlib.import_module("." + name, __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -1,7 +1,7 @@
 """mallocgc: where an object goes. Tiny, small and large.
 
-* Tiny: up to 15 bytes without pointers are packed into 16-byte blocks of the mcache; a block is never closed before it
-  is full or a fresh one has more room left.
+* Tiny: up to 15 bytes without pointers are packed into 16-byte blocks of the mcache (``tiny_pack``); what does not fit
+  gets a fresh block, which becomes the current one if it has more room left (``tiny_adopt``).
 * Small: up to 32 KiB (less the malloc header, if the version has one): the size is rounded up to a size class, whose
   span in the mcache gives the next free slot: one count of trailing zeros when the alloc cache has a bit left
   (``next_free_fast``), else ``mcache_next_free``.
@@ -93,23 +93,24 @@ def _tiny_align(offset, nbytes):
     return offset
 
 
-@kjit
-def mallocgc_tiny(h, nbytes, p, credit):
-    """The tiny allocator of mallocgc: ``nbytes`` below 16, no pointers."""
-    c = h.allp[p_or_p0(p)].mcache
+@kinline
+def tiny_pack(c, nbytes):
+    """The tiny allocator's fast case: address in the current block of mcache ``c``, 0 if it does not fit."""
+    addr = np.int64(0)
     offset = _tiny_align(np.int64(c.tinyoffset), nbytes)
     if offset + nbytes <= MAX_TINY_SIZE and c.tiny != 0:
         c.tinyoffset = offset + nbytes
         c.tiny_allocs += 1
-        return np.int64(c.tiny) + offset
-    spc = np.int64(h.params.tiny_class) * 2 + 1
-    addr = next_free_fast(span(h, c.alloc[spc]))
-    if addr == 0:
-        addr = mcache_next_free(h, spc, p, credit)
-    if addr > 0 and (nbytes < np.int64(c.tinyoffset) or c.tiny == 0):
+        addr = np.int64(c.tiny) + offset
+    return addr
+
+
+@kinline
+def tiny_adopt(c, addr, nbytes):
+    """Make the fresh block at ``addr`` the current one if it has more room left than the old one."""
+    if nbytes < np.int64(c.tinyoffset) or c.tiny == 0:
         c.tiny = addr
         c.tinyoffset = nbytes
-    return addr
 
 
 @kjit
@@ -130,18 +131,25 @@ def mallocgc_large(h, nbytes, noscan, p, credit):
 @kinline
 def mallocgc(h, nbytes, noscan, p, credit):
     """mallocgc: address of an object of ``nbytes`` (at least 1); 0 out of memory, NEED_ROOM to grow and retry."""
-    header = np.int64(0)
-    if not noscan and nbytes > np.int64(h.params.heap_bits_in_span):
-        header = np.int64(h.params.malloc_header)
     if nbytes > MAX_SMALL_SIZE - np.int64(h.params.malloc_header):
-        addr = mallocgc_large(h, nbytes, noscan, p, credit)
-    elif noscan and nbytes < MAX_TINY_SIZE:
-        addr = mallocgc_tiny(h, nbytes, p, credit)
+        return mallocgc_large(h, nbytes, noscan, p, credit)
+    c = h.allp[p_or_p0(p)].mcache
+    tiny = noscan and nbytes < MAX_TINY_SIZE
+    header = np.int64(0)
+    if tiny:
+        addr = tiny_pack(c, nbytes)
+        if addr != 0:
+            return addr
+        spc = np.int64(h.params.tiny_class) * 2 + 1
     else:
+        if not noscan and nbytes > np.int64(h.params.heap_bits_in_span):
+            header = np.int64(h.params.malloc_header)
         spc = size_to_class(h, nbytes + header) * 2 + (np.int64(1) if noscan else np.int64(0))
-        addr = next_free_fast(span(h, h.allp[p_or_p0(p)].mcache.alloc[np.uint32(spc)]))
-        if addr == 0:
-            addr = mcache_next_free(h, spc, p, credit)
-        if addr > 0:
-            addr += header
-    return addr
+    addr = next_free_fast(span(h, c.alloc[np.uint32(spc)]))
+    if addr == 0:
+        addr = mcache_next_free(h, spc, p, credit)
+        if addr <= 0:
+            return addr
+    if tiny:
+        tiny_adopt(c, addr, nbytes)
+    return addr + header

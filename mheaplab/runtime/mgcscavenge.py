@@ -5,9 +5,7 @@ not yet scavenged, at most ``most`` pages of its upper end; if cutting the run t
 that the run holds whole, the whole huge page is taken.  The pages are allocated while the OS call runs and freed as
 scavenged afterwards, which moves the page allocator's search address; that is kept.
 
-Who asks (background pacing, heap growth, memory limit) is not decided here.  When an allocation asks, because the heap
-grew over its goal or the memory limit is reached, it does so after its own pages are taken; such scavenges wait in the
-table ``pending`` until ``mheap_alloc_span`` has come that far.
+Who asks (background pacing, heap growth, memory limit) is not decided here.
 
 Follows runtime/mgcscavenge.go of Go 1.19. Not simplified but for the physical page: it is at most a runtime page on
 linux/amd64, so the alignment of candidates to larger physical pages (fillAligned) has no work to do.
@@ -31,7 +29,7 @@ from .mpagealloc import (
 from .mpallocbits import FULL, U0, page_bits_popcnt_range, page_bits_set_range, palloc_sum_max
 from .mranges import addr_ranges_contains
 from .structs import PAGE_SHIFT, PAGE_SIZE, YES
-from .tables import pending, summary
+from .tables import summary
 
 NO_LIMIT = np.int64(1 << 51)
 """maxPages of a scavenge of everything."""
@@ -154,15 +152,3 @@ def scavenge_recorded(h, most, given_addr, given_pages):
         return given_addr if page_alloc_scavenge_at(h, given_addr, given_pages) else np.int64(0)
     return page_alloc_scavenge_next(h, NO_LIMIT if most == 0 else most)
 
-
-@kjit
-def scavenge_pending(h):
-    """Make the scavenges that wait for an allocation; False if one of them is not possible."""
-    while np.int64(h.pending_done) < np.int64(h.pending_len):
-        w = pending(h, h.pending_done)
-        w.addr = scavenge_recorded(h, np.int64(w.most), np.int64(w.given_addr), np.int64(w.given_pages))
-        w.pages = h.out_pages
-        if w.addr == 0:
-            return False
-        h.pending_done += 1
-    return True

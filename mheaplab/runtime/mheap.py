@@ -11,14 +11,13 @@ cuts that make Go's files acyclic (ARCHITECTURE.md).
 
 Follows runtime/mheap.go and mheap.sysAlloc of malloc.go, Go 1.19; what 1.22 to 1.27 changed (objects per span, when a
 span needs zeroing) is in the parameters.  Simplified: no locks; whether to scavenge on heap growth and
-at the memory limit is not decided here, but what a recorded run says of it happens where Go does it.
+at the memory limit is not decided here (``run`` makes the scavenges that a recorded run says an allocation made).
 """
 
 import numpy as np
 
 from ._jit import kinline, kjit
 from .mfixalloc import spanalloc_alloc, spanalloc_free
-from .mgcscavenge import scavenge_pending
 from .mheap_gcbits import bitmap_words, new_mark_bits
 from .mpagealloc import Throw, page_alloc_alloc, page_alloc_free, page_alloc_grow
 from .mpagecache import page_alloc_alloc_to_cache, page_cache_alloc
@@ -321,10 +320,6 @@ def mheap_alloc_span(h, npages, typ, spanclass, p):
     if start == 0:
         return np.int64(0)
     scav = np.int64(h.out_scav)
-    if h.pending_len != 0:
-        # Here, because Go scavenges for its limits after it took the span's pages and before it counts them. What
-        # cannot be scavenged is found again, and reported, by whoever let the scavenges wait.
-        scavenge_pending(h)
     index = spanalloc_alloc(h)
     s = span(h, index)
     nbytes = npages * PAGE_SIZE

@@ -25,7 +25,7 @@ from .mgc import (
     set_page_marks,
     unmark,
 )
-from .mgcscavenge import scavenge_pending, scavenge_recorded
+from .mgcscavenge import scavenge_recorded
 from .mgcsweep import ensure_swept, sweepone
 from .mheap import mheap_alloc_manual, mheap_free_span, mheap_has_room, span_of
 from .mpagealloc import Throw
@@ -43,7 +43,7 @@ from .structs import (
     SWEEP_START,
     SWEEPONE,
 )
-from .tables import pending, span
+from .tables import span
 
 ZERO = np.int64(0)
 BACKGROUND_QUANTUM_PAGES = np.int64(8)
@@ -143,15 +143,20 @@ def _ensure_swept(h, ref_addr):
     ensure_swept(h, index)
 
 
-@kinline
-def _scavenge(h, most, given_addr, given_pages):
-    """SCAVENGE outside an allocation: address, pages in out_pages."""
+@kjit
+def _scavenge(h, ev, out, event):
+    """SCAVENGE ``event``: one successful scavengeOne, its address and pages to the results."""
+    i = np.uint64(event)
+    most = np.int64(ev.size[i])
+    given_addr, given_pages = ZERO, ZERO
+    if ev.given_addr.shape[0] > 0:
+        given_addr = np.int64(ev.given_addr[i])
+        given_pages = np.int64(ev.given_pages[i])
     addr = scavenge_recorded(h, most, given_addr, given_pages)
     if addr == 0:
         raise BadEvent("SCAVENGE, but no such free page is left to scavenge", most, given_addr, given_pages)
-    # What the background scavenger still wants of its quantum: it may go on later with just that limit.
-    h.background_left = most - np.int64(h.out_pages)
-    return addr
+    out.addr[i] = np.uint64(addr)
+    out.scav[i] = np.uint64(h.out_pages)
 
 
 @kinline
@@ -170,41 +175,36 @@ def _is_inside_allocation(h, most):
 
 
 @kjit
-def _defer_scavenges(h, ev, first):
-    """Let the SCAVENGE events from ``first`` on wait for the allocation that follows them; index of that, or NEED_ROOM.
+def _scavenge_or_wait(h, ev, out, event):
+    """SCAVENGE ``event``: make it, or let it and those that follow wait for the allocation that made them.
 
-    0: no allocation follows, so they did not belong to one.
+    In allocSpan Go scavenges after the span's pages are taken, but the recording has the scavenges first, since an
+    allocation is recorded when it is done.  Nothing but accounts changes in an allocation after that point, so the
+    scavenges may as well follow the whole of it.
     """
-    stop = first
-    n = ev.kind.shape[0]
-    while stop < n and ev.kind[stop] == SCAVENGE:
-        stop += 1
-    if stop == n or (ev.kind[stop] != MALLOC and ev.kind[stop] != SPAN_ALLOC):
-        return np.int64(0)
-    if stop - first > np.int64(h.pending_cap):
-        h.need_pending = stop - first
-        return NEED_ROOM
-    h.pending_first = first
-    h.pending_done = np.int64(0)
-    h.pending_len = stop - first
-    for k in range(stop - first):
-        w = pending(h, k)
-        w.most = np.int64(ev.size[first + k])
-        w.given_addr = np.int64(ev.given_addr[first + k]) if ev.given_addr.shape[0] > 0 else ZERO
-        w.given_pages = np.int64(ev.given_pages[first + k]) if ev.given_pages.shape[0] > 0 else ZERO
-    return stop
+    most = np.int64(ev.size[np.uint64(event)])
+    if _is_inside_allocation(h, most):
+        stop = event
+        n = ev.kind.shape[0]
+        while stop < n and ev.kind[np.uint64(stop)] == SCAVENGE:
+            stop += 1
+        if stop < n and (ev.kind[np.uint64(stop)] == MALLOC or ev.kind[np.uint64(stop)] == SPAN_ALLOC):
+            h.waiting_first = event
+            h.waiting_stop = stop
+            return
+    _scavenge(h, ev, out, event)
+    # What the background scavenger still wants of its quantum: it may go on later with just that limit.
+    h.background_left = most - np.int64(h.out_pages)
 
 
 @kjit
-def _finish_pending(h, out_addr, out_scav):
-    """After the allocation that scavenges waited for: make those it did not come to, and write all results."""
-    if not scavenge_pending(h):
-        raise BadEvent("SCAVENGE, but no such free page is left to scavenge", h.pending_first + h.pending_done)
-    for k in range(np.int64(h.pending_len)):
-        out_addr[h.pending_first + k] = np.uint64(pending(h, k).addr)
-        out_scav[h.pending_first + k] = np.uint64(pending(h, k).pages)
-    h.pending_len = np.int64(0)
-    h.pending_done = np.int64(0)
+def _scavenge_waiting(h, ev, out):
+    """Make the scavenges that waited for the allocation just done."""
+    stop = np.int64(h.waiting_stop)
+    h.waiting_stop = ZERO
+    for event in range(np.int64(h.waiting_first), stop):
+        h.event = event
+        _scavenge(h, ev, out, event)
 
 
 @kjit
@@ -242,7 +242,6 @@ def run_events(h, ev, out, start, stop):
     # Locals, because a tuple's array would be reference-counted at each use; unsigned, because Python's negative
     # indexes would cost a comparison at each use.
     kinds, ps, flags, sizes, refs, credits = ev.kind, ev.p, ev.flags, ev.size, ev.ref, ev.credit
-    given_addr, given_pages = ev.given_addr, ev.given_pages
     out_addr, out_scav, out_needzero = out.addr, out.scav, out.needzero
     for event in range(start, stop):
         i = np.uint64(event)
@@ -258,18 +257,9 @@ def run_events(h, ev, out, start, stop):
         elif kind == SWEEP_START:
             _sweep_start(h, ev, refs[i], out_addr)
         elif kind == SCAVENGE:
-            if event < np.int64(h.pending_first) + np.int64(h.pending_len):
-                continue
-            if _is_inside_allocation(h, np.int64(sizes[i])):
-                waits = _defer_scavenges(h, ev, event)
-                if waits == NEED_ROOM:
-                    return event
-                if waits != 0:
-                    continue
-            given = np.int64(given_addr[i]) if given_addr.shape[0] > 0 else ZERO
-            pages = np.int64(given_pages[i]) if given_pages.shape[0] > 0 else ZERO
-            out_addr[i] = np.uint64(_scavenge(h, np.int64(sizes[i]), given, pages))
-            out_scav[i] = np.uint64(h.out_pages)
+            if event >= np.int64(h.waiting_stop):
+                _scavenge_or_wait(h, ev, out, event)
+            continue
         else:
             ref_addr = np.int64(out_addr[np.uint64(refs[i])]) if refs[i] >= 0 else ZERO
             addr = apply_event(h, kind, np.int64(ps[i]), np.int64(flags[i]), np.int64(sizes[i]), ref_addr)
@@ -280,6 +270,6 @@ def run_events(h, ev, out, start, stop):
                 if kind == SPAN_ALLOC:
                     out_scav[i] = np.uint64(h.out_scav)
                     out_needzero[i] = np.uint8(h.out_pages)
-        if h.pending_len != 0:
-            _finish_pending(h, out_addr, out_scav)
+        if h.waiting_stop != 0:
+            _scavenge_waiting(h, ev, out)
     return stop

@@ -39,7 +39,6 @@ ROOM = {
     "gc_bits": 1 << 22,
     "in_use": 64,
     "span_log": 1 << 16,
-    "pending": 1 << 10,
 }
 """Items that a table has room for at first (2 GiB of spans of one page, 32 GiB of arenas)."""
 
@@ -145,8 +144,6 @@ class HeapState:
         words = int(h.gc_bits_len) + 2 * int(h.bits_words) + 4 * int(GC_BITS_CHUNK_WORDS)
         if words * 2 > int(h.gc_bits_cap):
             self._place("gc_bits", 2 * words)
-        if int(h.need_pending) > int(h.pending_cap):
-            self._place("pending", 2 * int(h.need_pending))
         if int(h.in_use_len) * 2 > int(h.in_use_cap) - 4:
             self._place("in_use", 2 * int(h.in_use_cap))
 

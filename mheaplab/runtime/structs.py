@@ -204,15 +204,6 @@ SPAN_ROW = struct(
     ("_pad", "u1", (3,)),
 )
 
-# A scavengeOne that an allocation makes after it took its pages (memory limit, heap growth), waiting for it.
-PENDING_SCAVENGE = struct(
-    ("most", "i8"),  # page limit; 0 none
-    ("given_addr", "i8"),  # where Go scavenged, if the case says so, else 0
-    ("given_pages", "i8"),
-    ("addr", "i8"),  # result
-    ("pages", "i8"),
-)
-
 # What HeapParams tells the kernel. Every field is data: no function asks for a Go version.
 HEAP_PARAMS = struct(
     ("class_to_size", "u4", (MAX_CLASSES,)),  # bytes; class 0 (large) is 0
@@ -263,7 +254,6 @@ TABLES = {
     "gc_bits": np.dtype("u8"),
     "in_use": ADDR_RANGE,
     "span_log": SPAN_ROW,
-    "pending": PENDING_SCAVENGE,
     "arena_map": np.dtype("u4"),
     "summary": np.dtype("u8"),
     "scav_chunks": np.dtype("u8"),
@@ -317,10 +307,9 @@ HEAP = struct(
     ("class_nelems", "u2", (MAX_SPAN_CLASSES,)),  # objects in a span of each span class
     # what is going on
     ("event", "i8"),  # index of the event being applied
-    ("pending_first", "i8"),  # event of the first waiting scavenge
-    ("pending_done", "i8"),  # waiting scavenges made so far
+    ("waiting_first", "i8"),  # SCAVENGE events [first, stop) wait for the allocation at stop; stop 0: none do
+    ("waiting_stop", "i8"),
     ("background_left", "i8"),  # pages that the background scavenger still wants of its 64 KiB
-    ("need_pending", "i8"),  # waiting scavenges that the event asks room for
     ("need_arenas", "i8"),  # arenas that the event asks room for when the kernel returns NEED_ROOM
     ("log_spans", "i8"),  # 1: a row per allocated span is written to span_log
     ("unrecorded_sweeps", "i8"),  # spans that finishsweep_m found unswept

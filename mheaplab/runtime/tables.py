@@ -18,7 +18,6 @@ from .structs import (
     MAX_OBJECTS_PER_SPAN,
     MSPAN,
     PALLOC_DATA,
-    PENDING_SCAVENGE,
     SPAN_ROW,
     SPAN_SET_BLOCK,
     struct,
@@ -33,7 +32,6 @@ palloc_data = make_record_table(HEAP, "pallocs", PALLOC_DATA)
 set_block = make_record_table(HEAP, "set_blocks", SPAN_SET_BLOCK)
 in_use_range = make_record_table(HEAP, "in_use", ADDR_RANGE)
 span_row = make_record_table(HEAP, "span_log", SPAN_ROW)
-pending = make_record_table(HEAP, "pending", PENDING_SCAVENGE)
 gc_bits = make_record_table(HEAP, "gc_bits", GC_BITS, stride=8)
 gc_bits_word, gc_bits_set_word = make_word_table(HEAP, "gc_bits", _U8)
 arena_map, arena_map_set = make_word_table(HEAP, "arena_map", np.dtype("u4"))
