@@ -38,7 +38,7 @@ __all__ = [
 
 
 def __getattr__(name):
-    """Import ``figures`` and ``widgets`` when first used, so that ``import mheaplab`` loads neither plotly nor ipywidgets."""
+    """Import ``figures`` and ``widgets`` when first used: ``import mheaplab`` loads neither plotly nor ipywidgets."""
     if name in ("figures", "widgets"):
         return importlib.import_module("." + name, __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,7 +19,6 @@ import numpy as np
 
 from .errors import FormatError
 from .params import HeapParams
-from .revived import infer_revived
 from .runtime.run import Events
 from .runtime.structs import (
     ENSURE_SWEPT,
@@ -326,8 +325,6 @@ def load_case(path, truth=True):
             raise FormatError(f"{events_path}: array {missing[0]!r} is missing ({go} cases have it)")
     events = make_events(arrays)
     check_events(events, events_path, go)
-    if "revived" not in arrays:
-        events = make_events(events._asdict() | infer_revived(events))
     found = None
     if truth and truth_path.exists():
         found = _read_npz(truth_path, TRUTH, {})

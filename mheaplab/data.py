@@ -1,5 +1,6 @@
 """data_path: where the project's recorded data lies, from wherever a notebook or a command runs."""
 
+import glob
 import os
 from pathlib import Path
 
@@ -36,6 +37,6 @@ def data_path(name):
     >>> mh.load_case(mh.data_path("cases/go119-json"))       # doctest: +SKIP
     """
     path = data_folder() / name
-    if path.exists() or (path.parent.is_dir() and any(p.name.startswith(path.name + ".") for p in path.parent.iterdir())):
+    if path.exists() or any(path.parent.glob(glob.escape(path.name) + ".*")):
         return path
     raise FormatError(f"{path}: no such data; ${VARIABLE} may name the folder it is in")

@@ -73,6 +73,10 @@ class HeapParams:
     inline_mark_min_bytes: int = _field(
         16, "bytes", (16,), "smallest object with inline marks", "runtime/mgcmark_greenteagc.go"
     )
+    profiled_before_noted: bool = _field(
+        False, "", (False, True), "whether a recording notes an object after the heap profiler looked at it",
+        "runtime/malloc.go profilealloc",
+    )
     scavenged_is_zero: bool = _field(
         False, "", (False, True), "whether a span all of whose pages were scavenged needs no zeroing",
         "runtime/mheap.go initSpan",
@@ -100,6 +104,7 @@ class HeapParams:
             "heap_bits_in_span_bytes": 512,
             "inline_mark_bytes": 128,
             "scavenged_is_zero": True,
+            "profiled_before_noted": True,
         }
         return cls(**(profile | changes))
 
@@ -135,4 +140,5 @@ class HeapParams:
         record["phys_page_size"] = self.phys_page_bytes
         record["phys_huge_page_size"] = self.huge_page_bytes
         record["page_cache"] = self.page_cache
+        record["profiled_before_noted"] = self.profiled_before_noted
         return record[()]

@@ -128,6 +128,19 @@ def mallocgc_large(h, nbytes, noscan, p, credit):
     return np.int64(s.start_addr)
 
 
+@kjit
+def mallocgc_span_class(h, nbytes, noscan):
+    """The span class that an object of ``nbytes`` is allocated in (0 and 1: a span of its own)."""
+    spc = np.int64(1) if noscan else np.int64(0)
+    if noscan and nbytes < MAX_TINY_SIZE:
+        return np.int64(h.params.tiny_class) * 2 + spc
+    if nbytes > MAX_SMALL_SIZE - np.int64(h.params.malloc_header):
+        return spc
+    if not noscan and nbytes > np.int64(h.params.heap_bits_in_span):
+        nbytes += np.int64(h.params.malloc_header)
+    return size_to_class(h, nbytes) * 2 + spc
+
+
 @kinline
 def mallocgc(h, nbytes, noscan, p, credit):
     """mallocgc: address of an object of ``nbytes`` (at least 1); 0 out of memory, NEED_ROOM to grow and retry."""

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ._jit import kentry, kinline, kjit
-from .malloc import NEED_ROOM, mallocgc
+from .malloc import NEED_ROOM, mallocgc, mallocgc_span_class
+from .mbitmap import mspan_count_alloc
 from .mcache import mcache_release_all, p_or_p0
 from .mgc import (
     finish_sweep,
@@ -134,13 +135,15 @@ def _span_free(h, ref_addr):
     mheap_free_span(h, index)
 
 
-@kinline
+@kjit
 def _ensure_swept(h, ref_addr):
-    """ENSURE_SWEPT: sweep the heap span that holds ``ref_addr``."""
+    """ENSURE_SWEPT: sweep the heap span that holds ``ref_addr``.
+
+    A recording names an object near the span, which may be gone if the span is fresh; then nothing was swept.
+    """
     index = span_of(h, ref_addr)
-    if index == 0 or span(h, index).state != SPAN_IN_USE:
-        raise BadEvent("ENSURE_SWEPT of an object whose span is gone", ref_addr)
-    ensure_swept(h, index)
+    if index != 0 and span(h, index).state == SPAN_IN_USE:
+        ensure_swept(h, index)
 
 
 @kjit
@@ -198,13 +201,41 @@ def _scavenge_or_wait(h, ev, out, event):
 
 
 @kjit
-def _scavenge_waiting(h, ev, out):
-    """Make the scavenges that waited for the allocation just done."""
+def _ensure_waits(h, ev, event, ref_addr):
+    """Let ENSURE_SWEPT ``event`` wait for the allocation after it, if it is about the span that this will take.
+
+    When the heap profiler samples an object it makes sure that the object's span is swept, which it is, since an
+    allocation just took it.  Later recordings note the object itself only after that; the event then names an older
+    object of the span, or one that was there before the span.  So an event before an allocation waits for it if it
+    names a span of the same class, or one with nothing alive in it, which nobody could mean.
+    """
+    i = np.uint64(event + 1)
+    if h.params.profiled_before_noted == 0 or event + 1 >= ev.kind.shape[0] or ev.kind[i] != MALLOC:
+        return False
+    index = span_of(h, ref_addr)
+    if index == 0 or span(h, index).state != SPAN_IN_USE:
+        return False
+    s = span(h, index)
+    needs_sweep = np.int64(s.sweepgen) == np.int64(h.sweepgen) - 2
+    same_class = np.int64(s.spanclass) == mallocgc_span_class(h, np.int64(ev.size[i]), ev.flags[i] & 1 != 0)
+    if not needs_sweep or not (same_class or mspan_count_alloc(h, s) == 0):
+        return False
+    h.waiting_first = event
+    h.waiting_stop = event + 1
+    return True
+
+
+@kjit
+def _after_allocation(h, ev, out):
+    """Make the scavenges, or the sweep, that waited for the allocation just done."""
     stop = np.int64(h.waiting_stop)
     h.waiting_stop = ZERO
     for event in range(np.int64(h.waiting_first), stop):
         h.event = event
-        _scavenge(h, ev, out, event)
+        if ev.kind[np.uint64(event)] == SCAVENGE:
+            _scavenge(h, ev, out, event)
+        elif ev.ref[np.uint64(event)] >= 0:
+            _ensure_swept(h, np.int64(out.addr[np.uint64(ev.ref[np.uint64(event)])]))
 
 
 @kjit
@@ -262,6 +293,8 @@ def run_events(h, ev, out, start, stop):
             continue
         else:
             ref_addr = np.int64(out_addr[np.uint64(refs[i])]) if refs[i] >= 0 else ZERO
+            if kind == ENSURE_SWEPT and _ensure_waits(h, ev, event, ref_addr):
+                continue
             addr = apply_event(h, kind, np.int64(ps[i]), np.int64(flags[i]), np.int64(sizes[i]), ref_addr)
             if addr == NEED_ROOM:
                 return event
@@ -271,5 +304,5 @@ def run_events(h, ev, out, start, stop):
                     out_scav[i] = np.uint64(h.out_scav)
                     out_needzero[i] = np.uint8(h.out_pages)
         if h.waiting_stop != 0:
-            _scavenge_waiting(h, ev, out)
+            _after_allocation(h, ev, out)
     return stop

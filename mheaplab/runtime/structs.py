@@ -220,6 +220,7 @@ HEAP_PARAMS = struct(
     ("phys_page_size", "i8"),
     ("phys_huge_page_size", "i8"),  # 0: no huge pages
     ("page_cache", "i8"),  # 1: Ps have page caches
+    ("profiled_before_noted", "i8"),  # 1: recordings note an object after the heap profiler looked at it
     ("size_to_class8", "u1", (129,)),  # class of sizes up to 1024, by (size + 7) / 8
     ("size_to_class128", "u1", (249,)),  # class of sizes above, by (size - 1024 + 127) / 128
     ("_pad", "u1", (6,)),
@@ -307,7 +308,7 @@ HEAP = struct(
     ("class_nelems", "u2", (MAX_SPAN_CLASSES,)),  # objects in a span of each span class
     # what is going on
     ("event", "i8"),  # index of the event being applied
-    ("waiting_first", "i8"),  # SCAVENGE events [first, stop) wait for the allocation at stop; stop 0: none do
+    ("waiting_first", "i8"),  # events [first, stop) wait for the allocation at stop; stop 0: none do
     ("waiting_stop", "i8"),
     ("background_left", "i8"),  # pages that the background scavenger still wants of its 64 KiB
     ("need_arenas", "i8"),  # arenas that the event asks room for when the kernel returns NEED_ROOM

@@ -1,0 +1,188 @@
+"""The command line: the same functions as in a notebook, for scripts and for a first look.
+
+Exit status: 0 done (and in agreement, where there is a truth to compare with), 1 the data disagree or are bad, 2 usage.
+Messages go to stderr, one line each; results to stdout.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from . import __version__
+from .case import load_case
+from .compare import compare
+from .data import data_path
+from .errors import FormatError, GoThrow, InvariantError
+from .replay import replay, snapshots
+
+DONE, BAD, USAGE = 0, 1, 2
+SHOWN_CASES = ("go119-json", "go119-final")
+MOMENTS = 300
+"""Snapshots behind a figure of the heap over time."""
+BAR_WIDTH = 30
+
+
+class ProgressBar:
+    """A bar on stderr for work that takes longer than two seconds; nothing where stderr is not a terminal."""
+
+    def __init__(self, label, stream=None, patience=2.0):
+        self.label = label
+        self.stream = stream or sys.stderr
+        self.begin = time.monotonic()
+        self.patience = patience
+        self.shown = False
+
+    def __call__(self, done, total):
+        """Show that ``done`` of ``total`` is done."""
+        elapsed = time.monotonic() - self.begin
+        if not self.stream.isatty() or (elapsed < self.patience and not self.shown):
+            return
+        self.shown = True
+        full = BAR_WIDTH * done // max(total, 1)
+        left = f"{elapsed * (total - done) / done:.0f} s left" if 0 < done < total else f"{elapsed:.0f} s"
+        bar = "#" * full + "." * (BAR_WIDTH - full)
+        self.stream.write(f"\r{self.label} [{bar}] {done:,} of {total:,}, {left}  ")
+        self.stream.flush()
+
+    def close(self):
+        """End the line of the bar."""
+        if self.shown:
+            self.stream.write("\n")
+
+
+def say(text):
+    """Print one line to stderr."""
+    print("mheaplab: " + " ".join(str(text).split()), file=sys.stderr)
+
+
+def replay_command(args):
+    """Replay a case, save the prediction, and compare it with the truth if there is one."""
+    if args.output and not args.output.absolute().parent.is_dir():
+        say(f"{args.output}: there is no folder {args.output.parent}")
+        return USAGE
+    case = load_case(args.case)
+    bar = ProgressBar(case.name)
+    try:
+        prediction = replay(case, check=args.check, progress=bar)
+    finally:
+        bar.close()
+    if args.output:
+        prediction.save(args.output)
+    print(f"{case.name}: {len(case):,} events replayed in {prediction.seconds:.2f} s")
+    if case.truth is None:
+        print("no truth file, nothing to compare with")
+        return DONE
+    agreement = compare(prediction, case.truth)
+    print(agreement)
+    return DONE if agreement.exact else BAD
+
+
+def figures_of(name, case):
+    """Yield (file name, figure) for the figures of a case."""
+    from . import figures
+
+    n = len(case)
+    prediction = replay(case)
+    moments = snapshots(case, sorted({n * k // MOMENTS for k in range(MOMENTS + 1)}))
+    last = moments[-1]
+    for color in ("state", "class", "occupancy"):
+        yield f"{name}-heap-map-{color}", figures.heap_map(last, color, name=name)
+    yield f"{name}-occupancy", figures.occupancy(last, name=name)
+    yield f"{name}-heap-over-time", figures.heap_over_time(moments, name=name)
+    if case.truth is not None:
+        yield f"{name}-agreement", figures.agreement(compare(prediction, case.truth), name=name)
+
+
+def figures_command(args):
+    """Draw what README and docs show."""
+    from . import figures
+
+    formats = tuple(args.formats.split(","))
+    unknown = [f for f in formats if f not in figures.FORMATS]
+    if unknown:
+        say(f"--formats: {unknown[0]!r} is none of {', '.join(figures.FORMATS)}")
+        return USAGE
+    done, missing = 0, None
+    bar = ProgressBar("figures")
+    try:
+        for name in SHOWN_CASES:
+            case = load_case(data_path(f"cases/{name}"))
+            for stem, figure in figures_of(name, case):
+                try:
+                    figures.export(figure, args.output / stem, formats, about=case, width=args.width)
+                except figures.NoChromeError as err:
+                    missing = err
+                    formats = tuple(f for f in formats if f not in figures.DRAWN)
+                done += 1
+                bar(done, 6 * len(SHOWN_CASES))
+    finally:
+        bar.close()
+        figures.close_renderer()
+    print(f"{done} figures in {args.output}, as {', '.join(formats) or 'nothing'}")
+    if missing is not None:
+        say(missing)
+        return BAD
+    return DONE
+
+
+def bench_command(args):
+    """Measure the kernel."""
+    from .bench import main as bench_main
+
+    return bench_main(args.rest) or DONE
+
+
+def make_parser():
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="mheaplab", description="A twin of the Go heap that one can put questions to.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"mheaplab {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    command = commands.add_parser("replay", help="replay a recorded case and compare with what Go did")
+    command.add_argument("case", metavar="CASE", help="DIR/NAME of NAME.events.npz, with or without its ending")
+    command.add_argument("-o", "--output", type=Path, metavar="PRED.npz", help="where to save the prediction")
+    command.add_argument(
+        "--check", type=int, choices=(0, 1, 2), default=0,
+        help="recount the heap: 0 never, 1 after every batch of events, 2 after every event (slow)",
+    )  # fmt: skip
+    command.set_defaults(run=replay_command)
+
+    command = commands.add_parser("figures", help="draw the figures of README and docs")
+    command.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="DIR", help="default: figures")
+    command.add_argument("--formats", default="svg,png,html,csv", help="comma-separated; default: svg,png,html,csv")
+    command.add_argument("--width", type=int, default=960, help="pixels; default: 960")
+    command.set_defaults(run=figures_command)
+
+    command = commands.add_parser("bench", help="measure the kernel", add_help=False)
+    command.add_argument("rest", nargs=argparse.REMAINDER)
+    command.set_defaults(run=bench_command)
+    return parser
+
+
+def main(argv=None):
+    """Run the command line and return its exit status."""
+    try:
+        args = make_parser().parse_args(argv)
+    except SystemExit as err:  # argparse has said why
+        return err.code or DONE
+    try:
+        return args.run(args)
+    except (FormatError, GoThrow) as err:
+        say(err)
+    except InvariantError as err:
+        say(f"a recount of the heap failed, which is a bug in mheaplab: {err}")
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read has gone; nobody wants to hear of it
+    except OSError as err:
+        say(err)
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
+    return BAD
+
+
+if __name__ == "__main__":
+    sys.exit(main())
