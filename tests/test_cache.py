@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from mheaplab.runtime import _jit
 from numba import config
+
+from mheaplab.runtime import _jit
 
 PROGRAM = """
 import sys
@@ -47,8 +48,8 @@ def test_an_edited_callee_is_compiled_again(tmp_path):
     env = dict(os.environ, MHEAPLAB_CACHE_DIR=str(tmp_path / "cache"))
 
     def run():
-        done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=env, check=True, cwd=tmp_path)
-        return done.stdout.split()
+        command = [sys.executable, script]
+        return subprocess.run(command, capture_output=True, text=True, env=env, check=True).stdout.split()
 
     first = run()
     assert first[0] == "7" and run() == first

@@ -3,9 +3,10 @@
 import io
 import zipfile
 
-import mheaplab as mh
 import numpy as np
 import pytest
+
+import mheaplab as mh
 from mheaplab.case import COLUMNS, LISTS, make_events, write_npz
 from mheaplab.runtime.run import run_events
 
@@ -154,7 +155,8 @@ def test_header_that_promises_more_than_there_is(tmp_path):
 
 def test_what_only_the_heap_can_tell(tmp_path):
     # Event 1 shares the tiny block that event 0 opened, so the block is named by 0.
-    tiny = {"kind": [0, 0, 3], "p": [0] * 3, "flags": [1, 1, 0], "size": [4, 4, 0], "ref": [-1, -1, 0], "credit": [0] * 3}
+    tiny = {"kind": [0, 0, 3], "flags": [1, 1, 0], "size": [4, 4, 0], "ref": [-1, -1, 0]}
+    tiny |= {"p": [0] * 3, "credit": [0] * 3}
     with pytest.raises(mh.FormatError, match="event 2 .SWEEP_START.: dead object"):
         mh.replay(mh.load_case(write(tmp_path, columns(**tiny, dead=[1], dead_offsets=[0, 1]))))
     scav = {"kind": [0, 7], "p": [0] * 2, "flags": [0, 0], "size": [64, 0], "ref": [-1, -1], "credit": [0, 0]}

@@ -2,10 +2,11 @@
 
 import json
 
-import mheaplab as mh
 import numpy as np
 import pytest
 from conftest import CASES, golden_cases
+
+import mheaplab as mh
 
 NAMES = golden_cases()
 SMALLEST = ("go119-gzip", "go127-gzip", "go127-goroutines")

@@ -2,9 +2,10 @@
 
 import importlib
 
-import mheaplab as mh
 import numpy as np
 import pytest
+
+import mheaplab as mh
 from mheaplab.case import make_events
 from mheaplab.runtime.structs import MSPAN, TABLES
 from mheaplab.snapshot import PAGE_LARGE, PAGE_NOSCAN, PAGE_OTHER, PAGE_SCAN, PAGE_STACK
@@ -112,6 +113,7 @@ def test_state_per_small_object_is_under_24_bytes():
     }
     run = driver._Driver(mh.Case("many", "go1.19", make_events(columns)), None, 0)
     run.run_to(n)
-    used = sum(int(run.state.h[f"{t}_len"]) * TABLES[t].itemsize for t in ("spans", "heap_arenas", "gc_bits", "set_blocks"))
+    tables = ("spans", "heap_arenas", "gc_bits", "set_blocks", "pallocs")
+    used = sum(int(run.state.h[f"{t}_len"]) * TABLES[t].itemsize for t in tables)
     assert used / n < 24 and MSPAN.itemsize == 128
     assert run.state.h.stats.heap_in_use == -(-n // 512) * 8192

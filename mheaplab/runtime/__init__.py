@@ -30,6 +30,7 @@ module                    Go file, and what it owns
 ``verify``                recounts, by numbered invariants
 ``state``                 the arrays of one heap and how they grow (plain Python)
 ``run``                   run_events, the entry
+``probe``                 entries that measure one layer alone
 ========================  ==============================================================================
 
 Compiled functions take the heap as ``h``, a ``HEAP`` record; there is no global state.

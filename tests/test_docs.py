@@ -1,0 +1,38 @@
+"""What the docs say is what the code does."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+from mheaplab.runtime.verify import INVARIANTS
+
+
+def test_agreement_table_is_current():
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "agreement_table.py", "--check"], cwd=ROOT, capture_output=True, check=False
+    )
+    assert done.returncode == 0, "run tools/agreement_table.py"
+
+
+def test_every_invariant_has_a_sentence_and_a_check():
+    source = (ROOT / "mheaplab" / "runtime" / "verify.py").read_text()
+    raised = set(re.findall(r'Violation\("(\w+)"', source))
+    assert raised == set(INVARIANTS)
+
+
+@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "docs/cases.md", "docs/speed.md", "data/README.md"])
+def test_files_named_in_prose_exist(page):
+    text = (ROOT / page).read_text()
+    folder = (ROOT / page).parent
+    for target in re.findall(r"\]\(([^)#h][^)#]*)\)", text):
+        assert (folder / target).exists(), f"{page} links to {target}"
+    for name in re.findall(r"`((?:mheaplab|docs|data|tools|tests|notebooks)/[\w./-]+)`", text):
+        assert (ROOT / name).exists(), f"{page} names {name}"
+
+
+def test_kernel_reading_order_names_every_module():
+    package = ROOT / "mheaplab" / "runtime"
+    listed = set(re.findall(r"^``(\w+)``", (package / "__init__.py").read_text(), re.M))
+    assert listed == {p.stem for p in package.glob("*.py")} - {"__init__"}
