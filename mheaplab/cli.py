@@ -17,7 +17,7 @@ from .errors import FormatError, GoThrow, InvariantError
 from .replay import replay, snapshots
 
 DONE, BAD, USAGE = 0, 1, 2
-SHOWN_CASES = ("go119-json", "go119-final")
+SHOWN_CASES = ("go119-json", "go119-arenas")
 MOMENTS = 300
 """Snapshots behind a figure of the heap over time."""
 BAR_WIDTH = 30
@@ -133,6 +133,16 @@ def bench_command(args):
     return bench_main(args.rest) or DONE
 
 
+def parse(argv):
+    """Return the parsed command line; ``bench`` gets what is left in ``rest``."""
+    parser = make_parser()
+    args, rest = parser.parse_known_args(argv)
+    if rest and args.run is not bench_command:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    args.rest = rest
+    return args
+
+
 def make_parser():
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
@@ -156,8 +166,7 @@ def make_parser():
     command.add_argument("--width", type=int, default=960, help="pixels; default: 960")
     command.set_defaults(run=figures_command)
 
-    command = commands.add_parser("bench", help="measure the kernel", add_help=False)
-    command.add_argument("rest", nargs=argparse.REMAINDER)
+    command = commands.add_parser("bench", help="measure the kernel", add_help=False, allow_abbrev=False)
     command.set_defaults(run=bench_command)
     return parser
 
@@ -165,7 +174,7 @@ def make_parser():
 def main(argv=None):
     """Run the command line and return its exit status."""
     try:
-        args = make_parser().parse_args(argv)
+        args = parse(argv)
     except SystemExit as err:  # argparse has said why
         return err.code or DONE
     try:

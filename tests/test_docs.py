@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from conftest import ROOT
+
 from mheaplab.runtime.verify import INVARIANTS
 
 

@@ -187,7 +187,8 @@ def test_empty_heap():
     empty = make_snapshot([], 64, 0)
     figure = figures.heap_map(empty)
     assert figure.layout.title.subtitle.text == "the heap is empty: no arena yet"
-    figures.occupancy(empty)
+    assert set(map(len, numbers(figure).values())) == {0}
+    assert sum(numbers(figures.occupancy(empty))["spans"]) == 0
 
 
 def test_frame_of_the_last_holds_the_first(real):

@@ -60,7 +60,8 @@ class HeapState:
     Attributes
     ----------
     h : numpy.record
-        The ``HEAP`` record; kernel entry points take it.
+        The ``HEAP`` record; kernel entry points take it.  It holds the tables' addresses but does not keep them alive:
+        keep the ``HeapState`` as long as ``h`` is used.
     tables : dict of str to numpy.ndarray
         The arrays behind the record's tables.
     """

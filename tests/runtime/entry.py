@@ -46,7 +46,7 @@ SMALL_ROOM = {
     "in_use": 256,
     "pallocs": 40 << 13,
 }
-"""Room of the tables of a heap for tests: a state of the default room takes 30 ms to make, and one of these 4 ms."""
+"""Room of the tables of a heap for tests: a state of the default room takes 30 ms to make, one of these 5 ms."""
 
 PAGE = naive.PAGE
 CHUNK_PAGES = naive.CHUNK_PAGES

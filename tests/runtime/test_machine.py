@@ -8,6 +8,8 @@ import numpy as np
 from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from numba import config
+
 from mheaplab.case import COLUMNS, make_events
 from mheaplab.params import HeapParams
 from mheaplab.runtime.run import BadEvent, Results, run_events
@@ -24,13 +26,15 @@ from mheaplab.runtime.structs import (
     SWEEPONE,
 )
 from mheaplab.runtime.verify import verify_heap
-from numba import config
 
 PLAIN = bool(config.DISABLE_JIT)
 MAX_EVENTS = 4000
 TINY_ROOM = {"spans": 2, "heap_arenas": 2, "gc_bits": 8192, "in_use": 4, "span_log": 2}
 SIZES = st.one_of(
-    st.integers(1, 15), st.integers(1, 1024), st.integers(1, 32768), st.sampled_from([16, 512, 513, 1024, 32760, 32768]),
+    st.integers(1, 15),
+    st.integers(1, 1024),
+    st.integers(1, 32768),
+    st.sampled_from([16, 512, 513, 1024, 32760, 32768]),
     st.integers(32769, 6 << 20),
 )
 

@@ -1,0 +1,148 @@
+"""agreement: how far a prediction agrees with what Go did; heap_over_time: the heap's accounts from event to event."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from . import theme as look
+from .export import attach, digest
+from .units import bytes_axis, bytes_text, count_text, percent_text, plural
+
+SHOWN = 3
+"""Differences of a kind listed in a hover text."""
+
+
+def agreement(found, *, theme="light", name=""):
+    """Return one bar per kind of prediction: the share that is as Go did it, with the numbers.
+
+    Parameters
+    ----------
+    found : Agreement
+        From ``mheaplab.compare``.
+    theme : {"light", "dark"}
+    name : str
+        What was predicted, for the title.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+    """
+    look.check_theme(theme)
+    kinds = list(found.total)
+    matched = [found.matched[k] for k in kinds]
+    total = [found.total[k] for k in kinds]
+    share = [100.0 * m / t if t else 0.0 for m, t in zip(matched, total, strict=True)]
+    texts, hovers = [], []
+    for kind, m, t in zip(kinds, matched, total, strict=True):
+        texts.append(f"{count_text(m)} of {count_text(t)}  ({percent_text(m, t)})" if t else "none in this case")
+        notes = [d for d in found.differences if d.startswith(kind + ":")]
+        hovers.append("<br>".join([f"{kind}: {texts[-1]}", *notes[:SHOWN]]))
+    # The text stands at the left end of the bar, or on the bare paper where the bar is too short for it.
+    inside = [s > 50 for s in share]
+    figure = go.Figure(
+        go.Bar(
+            x=np.array(share),
+            y=kinds,
+            orientation="h",
+            name="as Go did it",
+            marker={"color": [look.GOOD if m == t else look.BAD for m, t in zip(matched, total, strict=True)]},
+            text=texts,
+            textposition=["inside" if i else "outside" for i in inside],
+            insidetextanchor="start",
+            textangle=0,
+            textfont={"size": 12, "color": ["#ffffff" if i else look.TEXT[theme] for i in inside]},
+            cliponaxis=False,
+            hovertext=hovers,
+            hovertemplate="%{hovertext}<extra></extra>",
+            showlegend=False,
+        )
+    )
+    wrong = sum(total) - sum(matched)
+    verdict = "every prediction is what Go did"
+    if wrong:
+        verdict = f"{plural(wrong, 'prediction')} of {count_text(sum(total))} wrong"
+    figure.update_layout(
+        look.frame_layout(
+            theme,
+            f"Agreement with Go{': ' + name if name else ''}",
+            verdict,
+            plot_height=34 * len(kinds),
+            left=104,
+            right=28,
+        ),
+        bargap=0.25,
+    )
+    figure.update_xaxes(range=[0, 100], ticksuffix="%", title={"text": "predictions that are exactly what Go did"})
+    figure.update_yaxes(autorange="reversed", ticks="", showline=False, ticklabelstandoff=6)
+    columns = {"kind": kinds, "matched": matched, "total": total}
+    facts = {"figure": "agreement", "sha256": digest(np.array(matched), np.array(total))}
+    return attach(figure, lambda: columns, facts)
+
+
+AREAS = (
+    ("in use (HeapInuse)", look.SCAN, lambda m: m["HeapInuse"]),
+    ("free, backed (HeapIdle - HeapReleased)", None, lambda m: m["HeapIdle"] - m["HeapReleased"]),
+    ("returned to the OS (HeapReleased)", None, lambda m: m["HeapReleased"]),
+)
+
+
+def heap_over_time(snapshots, *, theme="light", name="", at=None):
+    """Return the heap's accounts over the events of a run, stacked: in use, free, returned to the OS.
+
+    Parameters
+    ----------
+    snapshots : sequence of Snapshot
+        Moments of one run, by rising event.
+    theme : {"light", "dark"}
+    name : str
+        What the heap is called in the title.
+    at : int, optional
+        An event to mark.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        The three areas add up to HeapSys.  Stacks are not in it, as in Go's MemStats.
+    """
+    look.check_theme(theme)
+    events = np.array([s.event for s in snapshots], np.int64)
+    values = {text: np.array([part(s.memstats) for s in snapshots], np.int64) for text, _, part in AREAS}
+    system = sum(values.values())
+    divisor, unit = bytes_axis(int(system.max()) if len(system) else 0)
+    free = look.FREE_COLORS[theme]
+    colors = (look.SCAN, free[2], free[1])
+    figure = go.Figure()
+    for (text, series), color in zip(values.items(), colors, strict=True):
+        figure.add_trace(
+            go.Scatter(
+                x=events.astype("f8"),
+                y=series / divisor,
+                name=text,
+                mode="lines",
+                stackgroup="heap",
+                line={"width": 1, "color": color, "shape": "hv"},
+                fillcolor=color,
+                text=[bytes_text(v) for v in series.tolist()],
+                hovertemplate="%{text}",
+            )
+        )
+    most = bytes_text(int(values[AREAS[0][0]].max())) if len(events) else "0 B"
+    figure.update_layout(
+        look.frame_layout(
+            theme,
+            f"The heap over time{': ' + name if name else ''}",
+            f"at most {most} in use; goroutine stacks are not counted; {plural(len(events), 'moment')}",
+            plot_height=260,
+            left=66,
+            legend=list(values),
+            legend_width=215,
+        ),
+        hovermode="x unified",
+    )
+    last = int(events[-1]) if len(events) else 1
+    figure.update_xaxes(range=[0, last], title={"text": "events"}, tickformat=",d", nticks=8, hoverformat=",d")
+    figure.update_yaxes(rangemode="tozero", title={"text": f"heap, {unit}"}, nticks=6)
+    if at is not None:
+        figure.add_vline(x=at, line={"width": 1.5, "color": look.BAD})
+    table = {"event": events.tolist(), **{text: v.tolist() for text, v in values.items()}}
+    facts = {"figure": "heap over time", "sha256": digest(events, *values.values())}
+    return attach(figure, lambda: table, facts)

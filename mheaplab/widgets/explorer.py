@@ -1,0 +1,109 @@
+"""Explorer: controls above, figures below, and between them one function that draws.
+
+What every view of this project needs, once: the latest value wins, a mark while it computes, and an error as a line in
+place, with the figures as they were.
+"""
+
+import html
+import time
+
+import ipywidgets as ipw
+
+SLOW = 0.25
+"""Seconds of the last drawing from which the next one is announced."""
+IDLE, BUSY = "<span style='opacity:0'>●</span>", "<span style='color:#d55e00' title='computing'>●</span>"
+
+
+def line(text="", color=None):
+    """Return an HTML widget for one line of text."""
+    widget = ipw.HTML(layout=ipw.Layout(margin="0 2px", min_width="0"))
+    widget.value = text if color is None else f"<span style='color:{color}'>{text}</span>"
+    return widget
+
+
+class Explorer(ipw.VBox):
+    """Controls and what they draw.
+
+    Parameters
+    ----------
+    controls : dict of str to ipywidgets.Widget
+        Controls with a ``value``; each change draws.
+    draw : callable
+        Called as ``draw(**values)`` with the value of every control; redraws the figures in place.
+    rows : list of ipywidgets.Widget
+        What stands below the lines of status and error.
+    top : list of ipywidgets.Widget, optional
+        What stands above it.  Default: the controls in one row.
+
+    Attributes
+    ----------
+    status : ipywidgets.HTML
+        A line for the subclass to fill.
+    error : ipywidgets.HTML
+        The last error, empty and without room if there was none.
+    seconds : float
+        What the last drawing took.
+    """
+
+    def __init__(self, controls, draw, rows, top=None):
+        self.controls = dict(controls)
+        self._draw = draw
+        self._drawing = False
+        self._again = False
+        self.seconds = 0.0
+        self.busy = ipw.HTML(IDLE, layout=ipw.Layout(width="16px", margin="0"))
+        self.status = line()
+        self.error = line()
+        self.error.layout.display = "none"
+        head = top or [ipw.HBox(list(self.controls.values()), layout=ipw.Layout(flex_flow="row wrap"))]
+        lines = [ipw.HBox([self.busy, self.status]), self.error]
+        super().__init__([*head, *lines, *rows], layout=ipw.Layout(width="100%"))
+        for control in self.controls.values():
+            control.observe(self._changed, "value")
+
+    @property
+    def values(self):
+        """The values of all controls by name."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    def _changed(self, _change):
+        """Draw for the present values; once more if a value changes meanwhile."""
+        if self._drawing:
+            self._again = True
+            return
+        self._drawing = True
+        try:
+            while True:
+                self._again = False
+                self._draw_once()
+                if not self._again:
+                    break
+        finally:
+            self._drawing = False
+
+    def _draw_once(self):
+        announced = self.seconds > SLOW
+        if announced:
+            self.busy.value = BUSY
+        begin = time.perf_counter()
+        try:
+            self._draw(**self.values)
+        except Exception as err:  # whatever it is, it belongs in front of the user and must not end the explorer
+            self.show_error(err)
+        else:
+            self.clear_error()
+        self.seconds = time.perf_counter() - begin
+        if announced:
+            self.busy.value = IDLE
+
+    def show_error(self, err):
+        """Show an exception as one line."""
+        words = html.escape(" ".join(f"{type(err).__name__}: {err}".split()))
+        self.error.value = f"<span role='alert' style='color:#b3261e'>{words}</span>"
+        self.error.layout.display = ""
+
+    def clear_error(self):
+        """Forget the last error."""
+        if self.error.value:
+            self.error.value = ""
+            self.error.layout.display = "none"
