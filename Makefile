@@ -24,7 +24,9 @@ help: ## this list
 	@echo "mheaplab: two commands do everything, set-up included"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
+# The kernel is compiled beside the start of JupyterLab, so that the first notebook does not wait for it as long.
 lab: $(STAMP) ## open JupyterLab at the first notebook
+	$(BIN)/mheaplab warmup & \
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb --ServerApp.root_dir="$(CURDIR)" \
 	    --LabApp.extension_manager=readonly $$(test "$$(id -u)" -ne 0 || echo --allow-root) $(LAB_ARGS)
 

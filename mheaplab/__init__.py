@@ -11,7 +11,7 @@ import importlib
 from .case import Case, load_case
 from .compare import Agreement, compare
 from .data import data_path
-from .errors import FormatError, GoThrow, InvariantError
+from .errors import FormatError, InvariantError
 from .params import HeapParams
 from .replay import Prediction, replay, snapshots
 from .snapshot import Snapshot
@@ -22,7 +22,6 @@ __all__ = [
     "Agreement",
     "Case",
     "FormatError",
-    "GoThrow",
     "HeapParams",
     "InvariantError",
     "Prediction",

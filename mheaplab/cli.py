@@ -13,7 +13,7 @@ from . import __version__
 from .case import load_case
 from .compare import compare
 from .data import data_path
-from .errors import FormatError, GoThrow, InvariantError
+from .errors import FormatError, InvariantError
 from .replay import replay, snapshots
 
 DONE, BAD, USAGE = 0, 1, 2
@@ -126,6 +126,12 @@ def figures_command(args):
     return DONE
 
 
+def warmup_command(args):
+    """Compile the kernel if this version of it has not been compiled yet, so that the first replay need not."""
+    replay(load_case(data_path(f"cases/{SHOWN_CASES[0]}"), truth=False))
+    return DONE
+
+
 def bench_command(args):
     """Measure the kernel."""
     from .bench import main as bench_main
@@ -166,6 +172,9 @@ def make_parser():
     command.add_argument("--width", type=int, default=960, help="pixels; default: 960")
     command.set_defaults(run=figures_command)
 
+    command = commands.add_parser("warmup", help="compile the kernel now, once per version, instead of at first use")
+    command.set_defaults(run=warmup_command)
+
     command = commands.add_parser("bench", help="measure the kernel", add_help=False, allow_abbrev=False)
     command.set_defaults(run=bench_command)
     return parser
@@ -179,8 +188,8 @@ def main(argv=None):
         return err.code or DONE
     try:
         return args.run(args)
-    except (FormatError, GoThrow) as err:
-        say(err)
+    except (FormatError, MemoryError) as err:
+        say(err or "out of memory")
     except InvariantError as err:
         say(f"a recount of the heap failed, which is a bug in mheaplab: {err}")
     except BrokenPipeError:

@@ -8,9 +8,5 @@ class FormatError(ValueError):
     """
 
 
-class GoThrow(RuntimeError):
-    """The simulated heap reached a state in which Go's runtime throws; the message is Go's, with the numbers."""
-
-
 class InvariantError(AssertionError):
     """A recount of the heap's state found a contradiction: a bug in mheaplab, not in its input."""

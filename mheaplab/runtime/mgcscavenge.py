@@ -3,7 +3,7 @@
 ``find_scavenge_candidate`` walks a chunk's bitmaps from the top and takes the highest run of pages that are free and
 not yet scavenged, at most ``most`` pages of its upper end; if cutting the run there would split a huge page (2 MiB)
 that the run holds whole, the whole huge page is taken.  The pages are allocated while the OS call runs and freed as
-scavenged afterwards, which moves the page allocator's search address; that is kept.
+scavenged afterwards, as in Go.
 
 Who asks (background pacing, heap growth, memory limit) is not decided here.
 
@@ -108,6 +108,7 @@ def page_alloc_scavenge_one(h, ci, most):
 def page_alloc_scavenge_next(h, most):
     """One successful scavengeOne, as pageAlloc.scavenge's loop makes it: address, 0 if the heap has nothing left."""
     addr = np.int64(0)
+    h.out_pages = np.int64(0)
     ci = scavenge_index_find(h)
     while ci != 0 and addr == 0:
         addr = page_alloc_scavenge_one(h, ci, most)
