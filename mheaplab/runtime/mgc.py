@@ -12,7 +12,7 @@ sets no page mark although objects in it live; which spans had the mark is then 
 import numpy as np
 
 from ._jit import kinline, kjit
-from .mbitmap import mspan_allocated_word, mspan_is_allocated, mspan_obj_index
+from .mbitmap import mspan_allocated_word, mspan_obj_index
 from .mgcsweep import sweepone
 from .mheap import arena_of, arena_page, page_bit_set, span_of
 from .mheap_gcbits import bitmap_words, gc_bits_set, next_mark_bit_arena_epoch
@@ -135,14 +135,3 @@ def gc_sweep(h):
     h.reclaim_index = np.int64(0)
     h.reclaim_credit = np.int64(0)
     h.central_index = np.int64(0)
-
-
-@kjit
-def object_is_allocated(h, addr):
-    """Whether ``addr`` is inside an allocated object of a heap span (for checks and tests)."""
-    index = span_of(h, addr)
-    if index == 0 or span(h, index).state != SPAN_IN_USE:
-        return False
-    s = span(h, index)
-    obj = mspan_obj_index(s, addr)
-    return obj < np.int64(s.nelems) and mspan_is_allocated(h, s, obj)
