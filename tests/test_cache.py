@@ -69,3 +69,22 @@ def test_only_a_few_old_caches_are_kept(tmp_path, monkeypatch):
         os.utime(folder, (k, k))
     kept = _jit._open_cache()
     assert kept.exists() and len(list(tmp_path.iterdir())) == _jit.KEEP
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled in plain Python mode")
+def test_inner_functions_are_not_emitted_by_themselves():
+    from mheaplab.runtime import _inner
+
+    @_jit.kjit
+    def leaf(n):
+        return n + 1
+
+    @_jit.kentry
+    def top(n):
+        return leaf(n) * 2
+
+    assert top(3) == 8
+    libraries = [inner.library for inner in leaf.overloads.values()]
+    assert libraries and all(isinstance(library, _inner.InnerLibrary) for library in libraries)
+    entry = next(iter(top.overloads.values())).library
+    assert not isinstance(entry, _inner.InnerLibrary)

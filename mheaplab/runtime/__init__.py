@@ -5,6 +5,7 @@ Reading order, from the leaves up (each module imports only those above it in th
 ========================  ==============================================================================
 module                    Go file, and what it owns
 ========================  ==============================================================================
+``_inner``                how inner functions are compiled
 ``_jit``                  the decorators and the compile cache
 ``intrinsics``            bit counts; records and words at an address
 ``structs``               all record types and constants

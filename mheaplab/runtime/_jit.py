@@ -3,8 +3,7 @@
 Every compiled function of the kernel is made by one of three decorators:
 
 ``kjit``
-    an inner function, never called from Python: numba leaves out its CPython and C wrappers, which is a fifth of
-    the compile time.
+    an inner function, never called from Python: it gets no wrappers, and no machine code of its own (``_inner``).
 ``kinline``
     the same, inlined into its caller before type inference: leaves of a few lines and links with one call site.
 ``kentry``
@@ -28,6 +27,8 @@ import shutil
 import numba
 from numba import config, njit
 
+from ._inner import InnerCompiler
+
 KEEP = 8
 """Compile-cache folders kept on disk, the one in use included."""
 
@@ -36,7 +37,7 @@ BOUNDSCHECK = os.environ.get("MHEAPLAB_BOUNDSCHECK", "1") not in ("", "0")
 
 _HERE = pathlib.Path(__file__).parent
 _OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": BOUNDSCHECK}
-_INNER = dict(_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+_INNER = dict(_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=InnerCompiler)
 
 
 def source_stamp(folder=_HERE):

@@ -1,0 +1,84 @@
+"""How inner functions are compiled: to LLVM's intermediate code, and no further.
+
+numba makes a code library of every compiled function, links all that it calls into it, optimises the whole and turns it
+into machine code.  In a kernel that is twenty calls deep the leaves are optimised and emitted once for every function
+above them, which took two thirds of the compile time, and nobody ever calls that code: Python calls entry points only,
+and these hold a copy of everything below them.
+
+So an inner function's library stops before the optimiser.  Its functions are linked, as they are, into whatever calls
+them, and the entry point's library optimises and emits everything once.  The machine code of an entry point comes out
+as before, since LLVM's inliner works from the leaves up in any case; a first use with an empty cache takes 15 instead
+of 25 seconds.
+
+Uses numba's documented way to change a compiler's passes (``pipeline_class``), and two methods of its code library that
+are not documented.  With a numba that lacks them ``InnerCompiler`` is numba's own compiler: everything works, more
+slowly.  ``tests/test_cache.py`` makes sure that this is not so with the numba that is locked.
+"""
+
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler, CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import PassManager, register_pass
+from numba.core.typed_passes import NativeLowering
+
+_NEEDED = ("_optimize_final_module", "_finalize_final_module", "_finalize_dynamic_globals")
+
+
+class _WithoutEnvironment:
+    """A code generator that does not look for a function's environment in emitted code, where there is none.
+
+    The environment holds Python objects for compiled code that needs some; the kernel needs none.
+    """
+
+    def __init__(self, codegen):
+        self._codegen = codegen
+
+    def __getattr__(self, name):
+        return getattr(self._codegen, name)
+
+    def set_env(self, env_name, env):
+        """Do nothing."""
+
+
+class InnerLibrary(JITCodeLibrary):
+    """A code library that is linked into others and never run by itself."""
+
+    @property
+    def codegen(self):
+        """The code generator, less the environment."""
+        return _WithoutEnvironment(self._codegen)
+
+    def _optimize_final_module(self):
+        """Leave that to the entry point."""
+
+    def _finalize_final_module(self):
+        """Be ready to be linked; emit nothing."""
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class InnerLowering(NativeLowering):
+    """numba's lowering, into an ``InnerLibrary``."""
+
+    _name = "mheaplab_inner_lowering"
+
+    def run_pass(self, state):
+        """Lower the function of ``state``."""
+        state.library = InnerLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        return super().run_pass(state)
+
+
+class _InnerCompiler(CompilerBase):
+    """numba's compiler, with its lowering pass replaced."""
+
+    def define_pipelines(self):
+        """Return the default passes with ``InnerLowering`` in the place of ``NativeLowering``."""
+        manager = PassManager("mheaplab_inner")
+        for step, why in DefaultPassBuilder.define_nopython_pipeline(self.state).passes:
+            manager.add_pass(InnerLowering if step is NativeLowering else step, why)
+        manager.finalize()
+        return [manager]
+
+
+InnerCompiler = _InnerCompiler if all(hasattr(JITCodeLibrary, name) for name in _NEEDED) else Compiler
+"""The compiler of inner functions."""
