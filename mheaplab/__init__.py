@@ -11,10 +11,12 @@ import importlib
 from .case import Case, load_case
 from .compare import Agreement, compare
 from .data import data_path
-from .errors import FormatError, InvariantError
+from .errors import FormatError, GoThrow, InvariantError
+from .heap import Heap
 from .params import HeapParams
 from .replay import Prediction, replay, snapshots
 from .snapshot import Snapshot
+from .spans import Span
 
 __version__ = "0.1.0"
 
@@ -22,10 +24,13 @@ __all__ = [
     "Agreement",
     "Case",
     "FormatError",
+    "GoThrow",
+    "Heap",
     "HeapParams",
     "InvariantError",
     "Prediction",
     "Snapshot",
+    "Span",
     "compare",
     "data_path",
     "figures",

@@ -25,6 +25,7 @@ from .runtime.structs import (
     KIND_NAMES,
     MALLOC,
     PAGE_SIZE,
+    RECORDED_KINDS,
     SCAVENGE,
     SPAN_ALLOC,
     SPAN_FREE,
@@ -183,7 +184,7 @@ class _Checker:
         """Check kinds, sizes and references of all events."""
         e = self.e
         kind = e.kind
-        self.none(kind >= len(KIND_NAMES), "unknown kind {kind}, expected 0 to 8")
+        self.none(kind >= RECORDED_KINDS, "unknown kind {kind}, expected 0 to 8")
         self.none((kind == MALLOC) & (e.size == 0), "size 0, expected 1 to 2**47 bytes")
         self.none((kind == MALLOC) & (e.size > MAX_SIZE), "size {size} is over 2**47 bytes")
         self.none(

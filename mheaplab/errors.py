@@ -10,3 +10,17 @@ class FormatError(ValueError):
 
 class InvariantError(AssertionError):
     """A recount of the heap's state found a contradiction: a bug in mheaplab, not in its input."""
+
+
+class GoThrow(RuntimeError):
+    """What Go would have reported by throw(), in Go's words, with the numbers.
+
+    Attributes
+    ----------
+    usable : bool
+        Whether the heap is as it was before the call and may be used further.
+    """
+
+    def __init__(self, message, usable):
+        super().__init__(message)
+        self.usable = usable

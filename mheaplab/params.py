@@ -11,9 +11,49 @@ from dataclasses import dataclass
 import numpy as np
 
 from .runtime.mksizeclasses import div_magic, make_classes, size_to_class_tables
-from .runtime.structs import HEAP_PARAMS
+from .runtime.structs import HEAP_PARAMS, MAX_ADDRESS, SPECIAL_NAMES
 
 MIB = 1 << 20
+NO_MEMORY_LIMIT = (1 << 63) - 1
+"""GOMEMLIMIT of a program that has none (math.MaxInt64)."""
+SPECIAL_BYTES = {
+    "go1.19": {"finalizer": 48, "profile": 24, "reachable": 24},
+    "go1.27": {
+        "tiny block": 24,
+        "finalizer": 56,
+        "weak handle": 32,
+        "profile": 32,
+        "reachable": 32,
+        "pin counter": 32,
+        "cleanup": 56,
+    },
+}
+"""Sizes of Go's records of specials, by profile, in bytes; what is not there that version does not have."""
+
+
+class AddressRanges:
+    """The legal values of a list of address ranges: pairs (start, limit), whole pages, within user address space."""
+
+    page = 4096
+
+    def __contains__(self, value):
+        return isinstance(value, tuple) and all(self._is_range(item) for item in value)
+
+    def _is_range(self, item):
+        if not isinstance(item, tuple) or len(item) != 2 or not all(isinstance(a, int) for a in item):
+            return False
+        start, limit = item
+        return 0 <= start < limit <= int(MAX_ADDRESS) + 1 and start % self.page == 0 and limit % self.page == 0
+
+    def __str__(self):
+        return f"a tuple of (start, limit), multiples of {self.page}, 0 <= start < limit <= 2**47"
+
+
+def shown(legal):
+    """Return a sentence part that says which values ``legal`` allows."""
+    if isinstance(legal, range):
+        return f"{legal.start:,} to {legal.stop - 1:,}"
+    return f"one of {', '.join(str(v) for v in legal)}" if isinstance(legal, tuple) else str(legal)
 
 
 def _field(default, unit, legal, text, source):
@@ -73,6 +113,44 @@ class HeapParams:
     inline_mark_min_bytes: int = _field(
         16, "bytes", (16,), "smallest object with inline marks", "runtime/mgcmark_greenteagc.go"
     )
+    arena_l1_bits: int = _field(
+        0,
+        "bits",
+        (0, 6),
+        "address bits of the first level of the arenas map: 0 (flat) on linux/amd64, 6 on windows/amd64",
+        "runtime/malloc.go arenaL1Bits",
+    )
+    mspan_bytes: int = _field(
+        144, "bytes", range(64, 513), "size of Go's record of a span", "runtime/mheap.go mspan"
+    )
+    memory_limit: int = _field(
+        NO_MEMORY_LIMIT,
+        "bytes",
+        range(1, NO_MEMORY_LIMIT + 1),
+        "GOMEMLIMIT: above this an allocation first returns as much free memory to the OS",
+        "runtime/mheap.go allocSpan",
+    )
+    other_ready_bytes: int = _field(
+        0,
+        "bytes",
+        range(0, 1 << 46),
+        "memory of the runtime beside the heap that counts against the memory limit",
+        "runtime/mgcpacer.go mappedReady",
+    )
+    occupied: tuple = _field(
+        (),
+        "addresses",
+        AddressRanges(),
+        "address space that something else has, where an arena hint fails",
+        "runtime/malloc.go sysReserve",
+    )
+    os_top: int = _field(
+        0x7FFF_F7FF_F000,
+        "address",
+        range(1 << 32, int(MAX_ADDRESS) + 2, 4096),
+        "the OS places what may lie anywhere at the highest gap below this address",
+        "mmap_base of Linux",
+    )
     profiled_before_noted: bool = _field(
         False, "", (False, True), "whether a recording notes an object after the heap profiler looked at it",
         "runtime/malloc.go profilealloc",
@@ -87,8 +165,7 @@ class HeapParams:
             value = getattr(self, field.name)
             legal = field.metadata["legal"]
             if value not in legal:
-                shown = ", ".join(str(v) for v in legal)
-                raise ValueError(f"{field.name} = {value!r} is outside its legal range: one of {shown}")
+                raise ValueError(f"{field.name} = {value!r} is outside its legal range: {shown(legal)}")
 
     @classmethod
     def go119(cls, **changes):
@@ -105,6 +182,7 @@ class HeapParams:
             "inline_mark_bytes": 128,
             "scavenged_is_zero": True,
             "profiled_before_noted": True,
+            "mspan_bytes": 160,
         }
         return cls(**(profile | changes))
 
@@ -141,4 +219,11 @@ class HeapParams:
         record["phys_huge_page_size"] = self.huge_page_bytes
         record["page_cache"] = self.page_cache
         record["profiled_before_noted"] = self.profiled_before_noted
+        record["arena_l1_bits"] = self.arena_l1_bits
+        record["mspan_bytes"] = self.mspan_bytes
+        record["memory_limit"] = self.memory_limit
+        record["other_ready"] = self.other_ready_bytes
+        record["os_top"] = self.os_top
+        for name, nbytes in SPECIAL_BYTES[self.go].items():
+            record["special_bytes"][SPECIAL_NAMES.index(name)] = nbytes
         return record[()]

@@ -79,7 +79,8 @@ class _Driver:
     def __init__(self, case, params, check, room=None):
         self.case = case
         self.check = check
-        self.state = HeapState((params or case.params).to_record(), room)
+        params = params or case.params
+        self.state = HeapState(params.to_record(), room, params.occupied)
         n = len(case)
         self.out = Results(np.zeros(n, "u8"), np.zeros(n, "u8"), np.zeros(n, "u1"))
         self.rows = []

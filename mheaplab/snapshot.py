@@ -84,7 +84,7 @@ def _take_spans(state):
     """Return the spans in use by rising address, with their page state."""
     h = state.h
     table = state.tables["spans"][1 : int(h.spans_len)]
-    table = table[(table["state"] != SPAN_DEAD) & (table["on_free_list"] == 0)]
+    table = table[(table["state"] != SPAN_DEAD) & (table["unused"] == 0)]
     table = table[np.argsort(table["start_addr"], kind="stable")]
     spans = np.zeros(len(table), SPAN_COLUMNS)
     for name in ("npages", "needzero", "elemsize", "nelems", "alloc_count", "event"):

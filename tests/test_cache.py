@@ -88,3 +88,31 @@ def test_inner_functions_are_not_emitted_by_themselves():
     assert libraries and all(isinstance(library, _inner.InnerLibrary) for library in libraries)
     entry = next(iter(top.overloads.values())).library
     assert not isinstance(entry, _inner.InnerLibrary)
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled in plain Python mode")
+def test_an_exception_from_an_inner_function_brings_its_numbers():
+    from mheaplab.runtime.mpagealloc import Throw
+
+    @_jit.kjit
+    def leaf(n):
+        if n > 2:
+            raise Throw("too much", n, 2 * n)
+        return n
+
+    @_jit.kjit
+    def middle(n):
+        return leaf(n) + 1
+
+    @_jit.kentry
+    def first(n):
+        return middle(n)
+
+    @_jit.kentry
+    def second(n):
+        return middle(n) + 1
+
+    for top in (first, second):
+        with pytest.raises(Throw) as caught:
+            top(5)
+        assert caught.value.args == ("too much", 5, 10)

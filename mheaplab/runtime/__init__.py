@@ -16,13 +16,20 @@ module                    Go file, and what it owns
 ``mgcscavenge_index``     mgcscavenge.go: which chunks may be worth scavenging
 ``mpagealloc``            mpagealloc.go: the page allocator's five-level tree
 ``mpagecache``            mpagecache.go: 64 pages per P
-``mgcscavenge``           mgcscavenge.go: scavengeOne
+``mem``                   mem.go, mem_linux.go: the simulated OS
+``mgcscavenge``           mgcscavenge.go: scavengeOne and what repeats it
 ``mspanset``              mspanset.go: FIFO queues of spans
 ``mheap_gcbits``          mheap.go: arenas of mark and alloc bitmaps
 ``mbitmap``               mbitmap.go: freeindex, allocCache, counting marks
-``mfixalloc``             mfixalloc.go: span records
-``mheap``                 mheap.go: spans, arenas, growth, zeroing
+``mfixalloc``             mfixalloc.go: records of spans and specials, allspans
+``mspan``                 mheap.go: spans, span classes, lists of spans
+``mheap_arena``           mheap.go: arenas, and what an address tells
+``mheap_grow``            malloc.go, mheap.go: arena hints, sysAlloc, grow
+``mheap_specials``        mheap.go: records hung on objects
+``mheap``                 mheap.go: spans allocated and freed
+``stack``                 stack.go: goroutine stacks
 ``mgcsweep``              mgcsweep.go and mheap.reclaim: sweeping
+``mfinal``                mheap.go: adding and removing specials
 ``mcentral``              mcentral.go: spans of one class
 ``mcache``                mcache.go: a P's spans
 ``malloc``                malloc.go: mallocgc
@@ -31,6 +38,7 @@ module                    Go file, and what it owns
 ``verify``                recounts, by numbered invariants
 ``state``                 the arrays of one heap and how they grow (plain Python)
 ``run``                   run_events, the entry
+``byhand``                entries for one heap driven by hand
 ``probe``                 entries that measure one layer alone
 ========================  ==============================================================================
 

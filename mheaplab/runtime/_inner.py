@@ -23,10 +23,14 @@ from numba.core.typed_passes import NativeLowering
 _NEEDED = ("_optimize_final_module", "_finalize_final_module", "_finalize_dynamic_globals")
 
 
-class _WithoutEnvironment:
-    """A code generator that does not look for a function's environment in emitted code, where there is none.
+_environments = {}
+"""Environments of inner functions that are not yet known to be in emitted code, by their symbol."""
 
-    The environment holds Python objects for compiled code that needs some; the kernel needs none.
+
+class _EnvironmentLater:
+    """A code generator that keeps a function's environment until code of that function has been emitted.
+
+    The environment holds Python objects for compiled code; the kernel's exceptions, which carry numbers, need it.
     """
 
     def __init__(self, codegen):
@@ -36,7 +40,8 @@ class _WithoutEnvironment:
         return getattr(self._codegen, name)
 
     def set_env(self, env_name, env):
-        """Do nothing."""
+        """Keep ``env`` for :class:`EntryLowering`."""
+        _environments[env_name] = env
 
 
 class InnerLibrary(JITCodeLibrary):
@@ -44,8 +49,8 @@ class InnerLibrary(JITCodeLibrary):
 
     @property
     def codegen(self):
-        """The code generator, less the environment."""
-        return _WithoutEnvironment(self._codegen)
+        """The code generator, to which environments are given later."""
+        return _EnvironmentLater(self._codegen)
 
     def _optimize_final_module(self):
         """Leave that to the entry point."""
@@ -68,17 +73,43 @@ class InnerLowering(NativeLowering):
         return super().run_pass(state)
 
 
+@register_pass(mutates_CFG=True, analysis_only=False)
+class EntryLowering(NativeLowering):
+    """numba's lowering of an entry point, whose emitted code holds that of inner functions."""
+
+    _name = "mheaplab_entry_lowering"
+
+    def run_pass(self, state):
+        """Lower the function of ``state``, and hand out the environments of the inner functions in it."""
+        done = super().run_pass(state)
+        codegen = state.targetctx.codegen()
+        emitted = {gv.name for gv in state.library._final_module.global_variables}
+        for name in emitted & _environments.keys():
+            codegen.set_env(name, _environments[name])
+        return done
+
+
+def _passes(state, name, lowering):
+    """Return numba's default passes, with ``lowering`` in the place of its own."""
+    manager = PassManager(name)
+    for step, why in DefaultPassBuilder.define_nopython_pipeline(state).passes:
+        manager.add_pass(lowering if step is NativeLowering else step, why)
+    manager.finalize()
+    return [manager]
+
+
 class _InnerCompiler(CompilerBase):
-    """numba's compiler, with its lowering pass replaced."""
-
     def define_pipelines(self):
-        """Return the default passes with ``InnerLowering`` in the place of ``NativeLowering``."""
-        manager = PassManager("mheaplab_inner")
-        for step, why in DefaultPassBuilder.define_nopython_pipeline(self.state).passes:
-            manager.add_pass(InnerLowering if step is NativeLowering else step, why)
-        manager.finalize()
-        return [manager]
+        return _passes(self.state, "mheaplab_inner", InnerLowering)
 
 
-InnerCompiler = _InnerCompiler if all(hasattr(JITCodeLibrary, name) for name in _NEEDED) else Compiler
+class _EntryCompiler(CompilerBase):
+    def define_pipelines(self):
+        return _passes(self.state, "mheaplab_entry", EntryLowering)
+
+
+_supported = all(hasattr(JITCodeLibrary, name) for name in _NEEDED)
+InnerCompiler = _InnerCompiler if _supported else Compiler
 """The compiler of inner functions."""
+EntryCompiler = _EntryCompiler if _supported else Compiler
+"""The compiler of entry points."""

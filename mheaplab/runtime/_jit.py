@@ -27,7 +27,7 @@ import shutil
 import numba
 from numba import config, njit
 
-from ._inner import InnerCompiler
+from ._inner import EntryCompiler, InnerCompiler
 
 KEEP = 8
 """Compile-cache folders kept on disk, the one in use included."""
@@ -37,6 +37,7 @@ BOUNDSCHECK = os.environ.get("MHEAPLAB_BOUNDSCHECK", "1") not in ("", "0")
 
 _HERE = pathlib.Path(__file__).parent
 _OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": BOUNDSCHECK}
+_ENTRY = dict(_OPTIONS, pipeline_class=EntryCompiler)
 _INNER = dict(_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=InnerCompiler)
 
 
@@ -80,9 +81,9 @@ kinline = njit(inline="always", **_INNER)
 def kentry(function):
     """Compile ``function`` as an entry point called from Python, cached on disk under the source stamp."""
     if CACHE_DIR is None:
-        return njit(**_OPTIONS)(function)
+        return njit(**_ENTRY)(function)
     saved, config.CACHE_DIR = config.CACHE_DIR, str(CACHE_DIR)
     try:
-        return njit(cache=True, **_OPTIONS)(function)
+        return njit(cache=True, **_ENTRY)(function)
     finally:
         config.CACHE_DIR = saved

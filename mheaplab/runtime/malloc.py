@@ -68,6 +68,7 @@ def mcache_next_free(h, spc, p, credit):
             raise Throw("s.allocCount != s.nelems && freeIndex == s.nelems", s.start_addr, s.alloc_count, s.nelems)
         if not mheap_has_room(h, np.int64(h.params.class_to_allocnpages[spc >> 1])):
             return NEED_ROOM
+        h.current_p = p
         h.credits_used += credit
         if not mcache_refill(h, spc, p, credit):
             return np.int64(0)
@@ -118,6 +119,7 @@ def mallocgc_large(h, nbytes, noscan, p, credit):
     """The large case of mallocgc: a span of its own."""
     if not mheap_has_room(h, (nbytes + PAGE_SIZE - 1) >> PAGE_SHIFT):
         return NEED_ROOM
+    h.current_p = p
     h.credits_used += credit
     index = mcache_alloc_large(h, nbytes, noscan, p, credit)
     if index == 0:

@@ -5,7 +5,7 @@ objects are counted here, when a span is given back, as in Go: between two flush
 
 Large objects (over 32 KiB) go past the caches: ``mcache_alloc_large``.
 
-Follows runtime/mcache.go of Go 1.19.  Simplified: stack caches are not here yet; scanAlloc (bytes to scan) is not known
+Follows runtime/mcache.go of Go 1.19. Stack caches are in ``stack``. Simplified: scanAlloc (bytes to scan) is not known
 without types.
 """
 
@@ -57,6 +57,8 @@ def mcache_refill(h, spc, p, credit):
             c.tiny_allocs = np.int64(0)
     index = mcentral_cache_span(h, spc, p, credit)
     if index == 0:
+        # The old span is in its central by now. Go would throw here; the twin may go on.
+        c.alloc[spc] = np.uint32(0)
         return False
     s = span(h, index)
     s.sweepgen = np.uint32(h.sweepgen + 3)

@@ -6,19 +6,24 @@ nothing alive, follow.  From there on everything runs as in Go.
 
 Simplified against runtime/mgc.go and mgcmark.go: marking takes no time and no order; what is allocated while marking is
 black, hence alive, which a list of dead objects already implies.  Since Go 1.26 marking a span of small objects often
-sets no page mark although objects in it live; which spans had the mark is then given with the run.
+sets no page mark although objects in it live, depending on the order of marking.  Which spans had the mark is given
+with a recorded run; otherwise the rule is that spans of objects without pointers get none, since these are never
+scanned, and spans of objects with pointers get one if at least two objects in them live, since a lone object is scanned
+by itself.
 """
 
 import numpy as np
 
 from ._jit import kinline, kjit
+from .intrinsics import popcount64
 from .mbitmap import mspan_allocated_word, mspan_obj_index
 from .mgcsweep import sweepone
-from .mheap import arena_of, arena_page, page_bit_set, span_of
+from .mheap_arena import page_bit_set, page_index_of, span_of
 from .mheap_gcbits import bitmap_words, gc_bits_set, next_mark_bit_arena_epoch
 from .mpallocbits import U0, U1, low_mask
 from .mspanset import mcentral_full_unswept, mcentral_partial_unswept, span_set_reset
-from .structs import SPAN_IN_USE
+from .stack import free_stack_spans
+from .structs import GC_MARK, GC_OFF, SPAN_IN_USE
 from .tables import gc_bits, heap_arena, span
 
 BAD_DEAD_NO_SPAN = np.int64(1)
@@ -26,13 +31,19 @@ BAD_DEAD_NOT_SLOT = np.int64(2)
 BAD_DEAD_TWICE = np.int64(3)
 
 
-@kinline
-def mark_allocated(h):
-    """Mark every allocated object of every heap span in use, and clear all page marks."""
+@kjit
+def clear_page_marks(h):
+    """Clear the page marks of all arenas, as gcResetMarkState does."""
     for a in range(1, np.int64(h.heap_arenas_len)):
         ha = heap_arena(h, a)
         for word in range(ha.page_marks.shape[0]):
             ha.page_marks[word] = U0
+
+
+@kinline
+def mark_allocated(h):
+    """Mark every allocated object of every heap span in use, and clear all page marks."""
+    clear_page_marks(h)
     for i in range(1, np.int64(h.spans_len)):
         s = span(h, i)
         if s.state != SPAN_IN_USE:
@@ -84,18 +95,30 @@ def span_uses_inline_marks(h, s):
     )
 
 
-@kinline
-def set_page_marks(h):
-    """Set the page mark of every span with a marked object, but not of spans with inline marks."""
+@kjit
+def set_page_mark(h, start):
+    """Set the page mark of the span that begins at ``start``."""
+    a, byte, mask = page_index_of(h, start)
+    page_bit_set(heap_arena(h, a).page_marks, byte, mask)
+
+
+@kjit
+def set_page_marks(h, given):
+    """Set the page mark of every span with a marked object; of spans with inline marks by rule, unless ``given``."""
     for i in range(1, np.int64(h.spans_len)):
         s = span(h, i)
-        if s.state != SPAN_IN_USE or span_uses_inline_marks(h, s):
+        if s.state != SPAN_IN_USE:
             continue
+        least = np.int64(1)
+        if span_uses_inline_marks(h, s):
+            if given or s.spanclass & 1 != 0:
+                continue
+            least = np.int64(2)
         marks = gc_bits(h, s.gcmark_bits)
         for word in range(bitmap_words(s.nelems)):
-            if marks.word[word] != U0:
-                start = np.int64(s.start_addr)
-                page_bit_set(arena_of(h, start).page_marks, arena_page(h, start))
+            least -= popcount64(marks.word[word])
+            if least <= 0:
+                set_page_mark(h, np.int64(s.start_addr))
                 break
 
 
@@ -105,12 +128,11 @@ def set_page_mark_of(h, addr):
     index = span_of(h, addr)
     if index == 0 or span(h, index).state != SPAN_IN_USE:
         return False
-    start = np.int64(span(h, index).start_addr)
-    page_bit_set(arena_of(h, start).page_marks, arena_page(h, start))
+    set_page_mark(h, np.int64(span(h, index).start_addr))
     return True
 
 
-@kinline
+@kjit
 def finish_sweep(h):
     """finishsweep_m: sweep what is left, start the empty unswept sets anew, let bitmaps grow one generation older.
 
@@ -125,9 +147,17 @@ def finish_sweep(h):
     next_mark_bit_arena_epoch(h)
 
 
-@kinline
+@kjit
+def gc_start(h):
+    """gcStart: finish the sweep of the last collection and begin to mark."""
+    finish_sweep(h)
+    h.gcphase = GC_MARK
+
+
+@kjit
 def gc_sweep(h):
-    """gcSweep: every span needs sweeping from now on."""
+    """The end of gcMarkTermination: every span needs sweeping from now on, and free stacks may go back to the heap."""
+    h.gcphase = GC_OFF
     h.sweepgen += 2
     h.sweep_drained = np.int64(0)
     h.pages_swept = np.int64(0)
@@ -135,3 +165,4 @@ def gc_sweep(h):
     h.reclaim_index = np.int64(0)
     h.reclaim_credit = np.int64(0)
     h.central_index = np.int64(0)
+    free_stack_spans(h)

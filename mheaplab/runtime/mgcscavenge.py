@@ -5,7 +5,8 @@ not yet scavenged, at most ``most`` pages of its upper end; if cutting the run t
 that the run holds whole, the whole huge page is taken.  The pages are allocated while the OS call runs and freed as
 scavenged afterwards, as in Go.
 
-Who asks (background pacing, heap growth, memory limit) is not decided here.
+``page_alloc_scavenge`` repeats that until enough has been returned: for heap growth and the memory limit (allocSpan),
+and for everything (``mheap_scavenge_all``). The pace of the background scavenger is not decided here.
 
 Follows runtime/mgcscavenge.go of Go 1.19. Not simplified but for the physical page: it is at most a runtime page on
 linux/amd64, so the alignment of candidates to larger physical pages (fillAligned) has no work to do.
@@ -13,8 +14,9 @@ linux/amd64, so the alignment of candidates to larger physical pages (fillAligne
 
 import numpy as np
 
-from ._jit import kjit
+from ._jit import kinline, kjit
 from .intrinsics import clz64
+from .mem import sys_unused
 from .mgcscavenge_index import scavenge_index_clear, scavenge_index_find
 from .mpagealloc import (
     LEAF,
@@ -93,6 +95,7 @@ def page_alloc_scavenge_one(h, ci, most):
             addr = chunk_base(ci) + start * PAGE_SIZE
             if page_alloc_alloc_range(h, addr, npages) != 0:
                 raise Throw("double scavenge", addr, npages)
+            sys_unused(h, npages * PAGE_SIZE)
             h.stats.heap_released += npages * PAGE_SIZE
             h.stats.heap_free -= npages * PAGE_SIZE
             page_alloc_free(h, addr, npages, YES)
@@ -118,6 +121,24 @@ def page_alloc_scavenge_next(h, most):
 
 
 @kjit
+def page_alloc_scavenge(h, nbytes):
+    """pageAlloc.scavenge: return at least ``nbytes`` to the OS, or all that can be; bytes returned."""
+    released = np.int64(0)
+    while released < nbytes:
+        most = (nbytes - released + PAGE_SIZE - 1) >> PAGE_SHIFT
+        if page_alloc_scavenge_next(h, most) == 0:
+            break
+        released += np.int64(h.out_pages) << PAGE_SHIFT
+    return released
+
+
+@kinline
+def mheap_scavenge_all(h):
+    """mheap.scavengeAll: return every free page to the OS that the scavenger knows of; bytes returned."""
+    return page_alloc_scavenge(h, NO_LIMIT)
+
+
+@kjit
 def page_alloc_scavenge_at(h, addr, npages):
     """Scavenge the free pages [addr, addr + npages), where a later Go's index chose to; False if they are not free."""
     limit = addr + npages * PAGE_SIZE
@@ -132,6 +153,7 @@ def page_alloc_scavenge_at(h, addr, npages):
         if page_bits_popcnt_range(chunk_of(h, ci).scavenged, chunk_page_index(low), n) != 0:
             return False
     page_alloc_alloc_range(h, addr, npages)
+    sys_unused(h, npages * PAGE_SIZE)
     h.stats.heap_released += npages * PAGE_SIZE
     h.stats.heap_free -= npages * PAGE_SIZE
     page_alloc_free(h, addr, npages, YES)

@@ -8,12 +8,12 @@ without any mark, found by the per-page bitmaps of arenas, until as many pages a
 beyond that become credit for the next.
 
 ``mspan_sweep`` makes the mark bits the alloc bits.  An empty span is freed, others go to the swept set of their class,
-partial or full.
+partial or full.  Before that the specials of its dead objects are acted on (``mheap_specials``): an object with a
+finalizer survives this cycle.
 
-``reclaim`` and ``mheap_alloc`` stand here and not in ``mheap``, since sweeping frees spans: the first of three cuts
-that keep the modules acyclic.  Follows runtime/mgcsweep.go and mheap.reclaim of Go 1.19.  Simplified: finalizers and
-other specials are not acted on here (a recorded run's list of dead objects has them worked in); one thread, so a span
-is never being swept by someone else.
+``reclaim`` and ``mheap_alloc`` stand here and not in ``mheap``, since sweeping frees spans: the first of the cuts
+that keep the modules acyclic.  Follows runtime/mgcsweep.go and mheap.reclaim of Go 1.19.  Simplified: one thread, so a
+span is never being swept by someone else.
 """
 
 import numpy as np
@@ -23,6 +23,7 @@ from .intrinsics import ctz64
 from .mbitmap import mspan_count_alloc, mspan_refill_alloc_cache
 from .mheap import mheap_alloc_span, mheap_free_span
 from .mheap_gcbits import bitmap_words, new_mark_bits
+from .mheap_specials import mspan_sweep_specials
 from .mpagealloc import Throw
 from .mpallocbits import FULL, U0, U1, low_mask
 from .mspanset import (
@@ -91,6 +92,8 @@ def mspan_sweep(h, index, preserve):
         raise Throw("mspan.sweep: bad span state", s.start_addr, s.state, s.sweepgen, sweepgen)
     h.pages_swept += np.int64(s.npages)
     spc = np.int64(s.spanclass)
+    if s.specials != 0:
+        mspan_sweep_specials(h, s)
     if s.freeindex < s.nelems:
         _check_zombies(h, s)
     nalloc = mspan_count_alloc(h, s)
@@ -121,7 +124,7 @@ def mspan_sweep(h, index, preserve):
     return False
 
 
-@kinline
+@kjit
 def _sweep_large_end(h, index, spc, nfreed, preserve):
     """The end of mspan.sweep for a span of one large object."""
     if preserve:
@@ -178,7 +181,7 @@ def sweepone(h):
             return swept
 
 
-@kinline
+@kjit
 def ensure_swept(h, index):
     """mspan.ensureSwept: sweep span ``index`` now if it still needs it."""
     if h.sweep_drained == 0 and sweep_locker_try_acquire(h, span(h, index)):
@@ -192,7 +195,7 @@ def deduct_sweep_credit(h, credit):
         sweepone(h)
 
 
-@kinline
+@kjit
 def mheap_reclaim_chunk(h, page, n):
     """mheap.reclaimChunk: sweep the unmarked spans that begin in pages [page, page + n) of the arenas; pages freed."""
     if h.sweep_drained != 0:

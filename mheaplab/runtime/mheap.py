@@ -1,40 +1,48 @@
-"""mheap: spans and arenas. From pages to spans on allocation, from spans to pages when they die.
+"""mheap: spans. From pages to spans on allocation, from spans to pages when they die.
 
 On allocation (``mheap_alloc_span``): a span of under 16 pages is cut from the P's page cache, which is refilled with a
 64-page block when empty; anything else, and anything without a P, comes from the page allocator; when that has no run
-long enough, the heap grows by whole 512-page chunks, from the current arena or from a new one placed by the arena
-hints.  The span gets a record, its pages point at it (``mheap_set_spans``), it learns whether its memory may be dirty
-(``mheap_alloc_needs_zero``), and it is accounted.  On free the pages go back and the record is recycled.
+long enough, the heap grows (``mheap_grow``).  The span's record comes from the P's cache of 128, which is refilled by
+half.  The span learns whether its memory may be dirty, gets its bitmaps, is accounted, and its pages point at it.  Then
+Go looks whether memory must be given back for it: if the heap is above its limit, or grew past what it should retain,
+``page_alloc_scavenge`` returns as much.  On free the pages go back and the record to the P's cache.
 
-Sweeping before an allocation (``reclaim``) stands in ``mgcsweep``, because sweeping frees spans: the first of the three
+Sweeping before an allocation (``reclaim``) stands in ``mgcsweep``, because sweeping frees spans: the first of the
 cuts that make Go's files acyclic (ARCHITECTURE.md).
 
-Follows runtime/mheap.go and mheap.sysAlloc of malloc.go, Go 1.19; what 1.22 to 1.27 changed (objects per span, when a
-span needs zeroing) is in the parameters.  Simplified: no locks; whether to scavenge on heap growth and
-at the memory limit is not decided here (``run`` makes the scavenges that a recorded run says an allocation made).
+Follows runtime/mheap.go of Go 1.19; what 1.22 to 1.27 changed (objects per span, when a span needs zeroing) is in the
+parameters.  Simplified: no locks; the limiter that stops scavenging when it takes too much CPU time never does.
 """
 
 import numpy as np
 
 from ._jit import kinline, kjit
+from .mem import sys_used
 from .mfixalloc import spanalloc_alloc, spanalloc_free
-from .mheap_gcbits import bitmap_words, new_mark_bits
-from .mpagealloc import Throw, page_alloc_alloc, page_alloc_free, page_alloc_grow
+from .mgcscavenge import page_alloc_scavenge
+from .mheap_arena import (
+    mheap_alloc_needs_zero,
+    mheap_set_spans,
+    page_bit_clear,
+    page_bit_set,
+    page_index_of,
+)
+from .mheap_gcbits import bitmap_words, new_alloc_bits, new_mark_bits
+from .mheap_grow import mheap_grow
+from .mpagealloc import Throw, page_alloc_alloc, page_alloc_free
 from .mpagecache import page_alloc_alloc_to_cache, page_cache_alloc
-from .mpallocbits import FULL, U0, U1
+from .mpallocbits import FULL, U0
+from .mspan import mspan_init, mspan_state_box_set, span_alloc_type_manual
 from .structs import (
-    ARENA_BASE_OFFSET,
     GC_BITS_CHUNK_WORDS,
-    HEAP_ADDR_BITS,
     MANUAL_CLASS,
-    MAX_ADDRESS,
     MAX_SPAN_CLASSES,
+    MSPAN_CACHE_LEN,
     NO,
     NO_P,
     PAGE_CACHE_PAGES,
     PAGE_SHIFT,
     PAGE_SIZE,
-    PALLOC_CHUNK_PAGES,
     PALLOC_CHUNKS_L2,
     SPAN_ALLOC_HEAP,
     SPAN_ALLOC_PTR_SCALAR_BITS,
@@ -44,73 +52,25 @@ from .structs import (
     SPAN_MANUAL,
     SPAN_SET_BLOCK_ENTRIES,
 )
-from .tables import arena_map, arena_map_set, heap_arena, span, span_row
+from .tables import heap_arena, span, span_row
 
 WORST_BITMAP_WASTE = np.int64(16)
 """Words that may stay unused at the end of a bitmap arena."""
-
-
-@kinline
-def arena_index(h, addr):
-    """arenaIndex: index of the arena that holds ``addr``."""
-    return (np.int64(addr) + ARENA_BASE_OFFSET) >> np.int64(h.params.log_arena_bytes)
-
-
-@kinline
-def arena_base(h, ai):
-    """arenaBase: address of the first byte of arena ``ai``."""
-    return (np.int64(ai) << np.int64(h.params.log_arena_bytes)) - ARENA_BASE_OFFSET
-
-
-@kinline
-def arena_page(h, addr):
-    """Page of ``addr`` within its arena (Go writes (p / pageSize) % pagesPerArena)."""
-    return (np.int64(addr) >> PAGE_SHIFT) & ((np.int64(1) << (np.int64(h.params.log_arena_bytes) - PAGE_SHIFT)) - 1)
-
-
-@kinline
-def arena_of(h, addr):
-    """The heapArena record of ``addr``, which must be in a known arena."""
-    return heap_arena(h, arena_map(h, arena_index(h, addr)))
-
-
-@kinline
-def span_of_unchecked(h, addr):
-    """spanOfUnchecked: span index of the page of ``addr``, which must be in a known arena."""
-    return np.int64(arena_of(h, addr).spans[arena_page(h, addr)])
-
-
-@kjit
-def span_of(h, addr):
-    """spanOf: index of the span that holds ``addr``, 0 outside known arenas (the page's span may be dead)."""
-    if addr < 0 or addr > MAX_ADDRESS:
-        return np.int64(0)
-    index = arena_map(h, arena_index(h, addr))
-    return np.int64(0) if index == 0 else np.int64(heap_arena(h, index).spans[arena_page(h, addr)])
-
-
-@kinline
-def page_bit_set(bits, page):
-    """Set the bit of ``page`` in a per-page bitmap of an arena."""
-    bits[page >> 6] |= U1 << np.uint64(page & 63)
-
-
-@kinline
-def page_bit_clear(bits, page):
-    """Clear the bit of ``page`` in a per-page bitmap of an arena."""
-    bits[page >> 6] &= ~(U1 << np.uint64(page & 63))
+MSPAN_REFILL = np.int64(MSPAN_CACHE_LEN // 2)
+"""Span records that an empty cache is refilled with."""
 
 
 @kjit
 def mheap_has_room(h, npages):
     """Return whether the tables have room for one event that allocates a span of ``npages``; else set need_arenas.
 
-    Everything an event may take is bounded here, so that inside it nothing can run out: one span record, a row of the
-    span log, arenas and chunks for the growth, bitmaps to sweep every span once, and blocks for every set entry.
+    Everything an event may take is bounded here, so that inside it nothing runs out: span records for a refill of the
+    P's cache, a row of the span log, arenas and chunks for the growth, rows of address ranges, bitmaps to sweep every
+    span once, blocks for every set entry, and a record for the links of a stack pool's span.
     """
     arenas = (npages << PAGE_SHIFT >> np.int64(h.params.log_arena_bytes)) + 2
     h.need_arenas = arenas
-    if h.span_free == 0 and np.int64(h.spans_len) >= np.int64(h.spans_cap):
+    if np.int64(h.spans_len) + MSPAN_REFILL > np.int64(h.spans_cap):
         return False
     if h.log_spans != 0 and np.int64(h.span_log_len) >= np.int64(h.span_log_cap):
         return False
@@ -119,7 +79,9 @@ def mheap_has_room(h, npages):
     chunks = arenas << (np.int64(h.params.log_arena_bytes) - np.int64(22))
     if np.int64(h.pallocs_len) + ((chunks >> 13) + 2) * PALLOC_CHUNKS_L2 > np.int64(h.pallocs_cap):
         return False
-    if np.int64(h.in_use_len) + 2 > np.int64(h.in_use_cap):
+    if np.int64(h.in_use_len) + 2 > np.int64(h.in_use_cap) or np.int64(h.os_ranges_len) + 3 > np.int64(h.os_ranges_cap):
+        return False
+    if h.slots_free == 0 and np.int64(h.stack_slots_len) >= np.int64(h.stack_slots_cap):
         return False
     words = np.int64(h.bits_words) + 2 * WORST_BITMAP_WASTE
     bit_arenas = words // (GC_BITS_CHUNK_WORDS - 2 * WORST_BITMAP_WASTE) + 2
@@ -129,122 +91,69 @@ def mheap_has_room(h, npages):
     return blocks + 2 <= np.int64(h.set_blocks_cap)
 
 
-@kinline
-def mheap_sys_reserve(h, addr, nbytes):
-    """sysReserve: whether the simulated OS gives [addr, addr + nbytes), and accounts it as reserved."""
-    if addr < 0 or addr + nbytes - 1 > MAX_ADDRESS:
-        return False
-    h.stats.reserved += nbytes
-    return True
-
-
-@kinline
-def mheap_sys_alloc(h, nbytes):
-    """mheap.sysAlloc: reserve arenas for ``nbytes`` (already whole arenas) by the hints; address, 0 when refused."""
-    v = np.int64(0)
-    while h.n_hints > 0:
-        hint = h.hints[np.int64(h.n_hints) - 1]
-        p = np.int64(hint.addr)
-        if hint.down != 0:
-            p -= nbytes
-        if mheap_sys_reserve(h, p, nbytes):
-            v = p
-            hint.addr = p if hint.down != 0 else p + nbytes
-            break
-        h.n_hints -= 1
-    if v == 0:
-        return v
-    for ai in range(arena_index(h, v), arena_index(h, v + nbytes - 1) + 1):
-        if arena_map(h, ai) != 0:
-            raise Throw("arena already initialized", ai)
-        index = np.int64(h.heap_arenas_len)
-        h.heap_arenas_len = index + 1
-        heap_arena(h, index).arena_idx = ai
-        arena_map_set(h, ai, index)
-    return v
-
-
-@kinline
-def mheap_sys_map(h, start, nbytes):
-    """sysMap: the reserved range becomes heap memory, still unbacked, hence released."""
-    h.stats.heap_released += nbytes
-    h.stats.mapped += nbytes
-    page_alloc_grow(h, start, nbytes)
-
-
-@kinline
-def mheap_grow(h, npages):
-    """mheap.grow: make at least ``npages`` more pages known to the page allocator; False when the OS refuses."""
-    ask = ((npages + PALLOC_CHUNK_PAGES - 1) & -PALLOC_CHUNK_PAGES) << PAGE_SHIFT
-    phys = np.int64(h.params.phys_page_size)
-    n_base = (np.int64(h.cur_arena_base) + ask + phys - 1) & -phys
-    if n_base > np.int64(h.cur_arena_end):
-        arena_bytes = np.int64(1) << np.int64(h.params.log_arena_bytes)
-        size = (ask + arena_bytes - 1) & -arena_bytes
-        v = mheap_sys_alloc(h, size)
-        if v == 0:
-            return False
-        if v == np.int64(h.cur_arena_end):
-            h.cur_arena_end = v + size
-        else:
-            rest = np.int64(h.cur_arena_end) - np.int64(h.cur_arena_base)
-            if rest != 0:
-                mheap_sys_map(h, np.int64(h.cur_arena_base), rest)
-            h.cur_arena_base = v
-            h.cur_arena_end = v + size
-        n_base = (np.int64(h.cur_arena_base) + ask + phys - 1) & -phys
-    start = np.int64(h.cur_arena_base)
-    h.cur_arena_base = n_base
-    mheap_sys_map(h, start, n_base - start)
-    return True
+@kjit
+def mheap_try_alloc_mspan(h, p):
+    """mheap.tryAllocMSpan: a span record from the cache of P ``p``, 0 if it is empty or there is no P."""
+    if p == NO_P:
+        return np.int64(0)
+    c = h.allp[p].mspancache
+    if c.n == 0:
+        return np.int64(0)
+    c.n -= 1
+    index = np.int64(c.buf[np.int64(c.n)])
+    span(h, index).unused = np.uint32(0)
+    return index
 
 
 @kjit
-def mheap_alloc_needs_zero(h, start, npages):
-    """mheap.allocNeedsZero: whether any page of the range was used before; moves zeroedBase over the range."""
-    need_zero = False
-    arena_bytes = np.int64(1) << np.int64(h.params.log_arena_bytes)
-    while npages > 0:
-        ha = arena_of(h, start)
-        zeroed = np.int64(ha.zeroed_base)
-        low = start & (arena_bytes - 1)
-        if low < zeroed:
-            need_zero = True
-        high = min(low + npages * PAGE_SIZE, arena_bytes)
-        if high > zeroed:
-            ha.zeroed_base = high
-        start += high - low
-        npages -= (high - low) >> PAGE_SHIFT
-    return need_zero
+def mheap_alloc_mspan_locked(h, p):
+    """mheap.allocMSpanLocked: a span record from the cache of P ``p``, refilled by half if empty, or from fixalloc."""
+    if p == NO_P:
+        index = spanalloc_alloc(h)
+        span(h, index).unused = np.uint32(0)
+        return index
+    c = h.allp[p].mspancache
+    if c.n == 0:
+        for i in range(MSPAN_REFILL):
+            index = spanalloc_alloc(h)
+            span(h, index).unused = np.uint32(1)
+            c.buf[i] = np.uint32(index)
+        c.n = MSPAN_REFILL
+    return mheap_try_alloc_mspan(h, p)
 
 
 @kjit
-def mheap_set_spans(h, start, npages, s):
-    """mheap.setSpans: point every page of [start, start + npages) at span index ``s``."""
-    arena_pages = np.int64(1) << (np.int64(h.params.log_arena_bytes) - PAGE_SHIFT)
-    while npages > 0:
-        ha = arena_of(h, start)
-        page = arena_page(h, start)
-        n = min(npages, arena_pages - page)
-        for i in range(page, page + n):
-            ha.spans[i] = np.uint32(s)
-        start += n << PAGE_SHIFT
-        npages -= n
+def mheap_free_mspan_locked(h, index):
+    """mheap.freeMSpanLocked: give span record ``index`` to the cache of the running P, or to fixalloc if it is full."""
+    span(h, index).unused = np.uint32(1)
+    p = np.int64(h.current_p)
+    if p != NO_P:
+        c = h.allp[p].mspancache
+        if c.n < MSPAN_CACHE_LEN:
+            c.buf[np.int64(c.n)] = np.uint32(index)
+            c.n += 1
+            return
+    spanalloc_free(h, index)
 
 
 @kjit
-def _alloc_pages(h, npages, p):
-    """Pages for allocSpan: address, 0 when out of memory; scavenged bytes in ``h.out_scav``."""
-    if p != NO_P and h.params.page_cache != 0 and npages < PAGE_CACHE_PAGES // 4:
-        c = h.allp[p].pcache
-        if c.cache == U0:
-            page_alloc_alloc_to_cache(h, c)
-        addr = page_cache_alloc(h, c, npages)
-        if addr != 0:
-            return addr
+def _pages_from_cache(h, npages, p):
+    """Pages for allocSpan from the page cache of P ``p``, 0 if it has none; scavenged bytes in ``h.out_scav``."""
+    if p == NO_P or h.params.page_cache == 0 or npages >= PAGE_CACHE_PAGES // 4:
+        return np.int64(0)
+    c = h.allp[p].pcache
+    if c.cache == U0:
+        page_alloc_alloc_to_cache(h, c)
+    return page_cache_alloc(h, c, npages)
+
+
+@kjit
+def _pages_from_heap(h, npages):
+    """Pages for allocSpan from the page allocator, growing the heap; 0 when out of memory. Growth: ``h.out_growth``."""
     addr = page_alloc_alloc(h, npages)
     if addr == 0:
-        if not mheap_grow(h, npages):
+        h.out_growth = mheap_grow(h, npages)
+        if h.out_growth == 0:
             return np.int64(0)
         addr = page_alloc_alloc(h, npages)
         if addr == 0:
@@ -252,22 +161,17 @@ def _alloc_pages(h, npages, p):
     return addr
 
 
-@kinline
+@kjit
 def mheap_init_span(h, s, typ, spanclass):
-    """mspan.init and mheap.initSpan: what a span is used for; its pages, scav and needzero are set already."""
-    s.alloc_count = np.uint16(0)
-    s.alloc_count_before_cache = np.uint16(0)
-    s.freeindex = np.uint16(0)
+    """The part of mheap.allocSpan that later Go calls initSpan: make ``s``, after mspan.init, a span of ``typ``."""
     s.alloc_type = np.uint8(typ)
     s.limit = np.int64(s.start_addr) + np.int64(s.npages) * PAGE_SIZE
-    if typ != SPAN_ALLOC_HEAP:
-        s.spanclass = np.uint8(0)
-        s.elemsize = np.int64(0)
+    if span_alloc_type_manual(typ):
+        s.manual_free_list = np.int64(0)
+        s.slots = np.uint32(0)
         s.nelems = np.uint16(0)
         s.div_mul = np.uint32(0)
-        s.alloc_bits = np.uint32(0)
-        s.gcmark_bits = np.uint32(0)
-        s.state = np.uint8(SPAN_MANUAL)
+        mspan_state_box_set(s, SPAN_MANUAL)
         return
     s.spanclass = np.uint8(spanclass)
     sizeclass = spanclass >> 1
@@ -282,10 +186,26 @@ def mheap_init_span(h, s, typ, spanclass):
         s.limit = np.int64(s.start_addr) + np.int64(s.nelems) * np.int64(s.elemsize)
     s.alloc_cache = FULL
     s.gcmark_bits = np.uint32(new_mark_bits(h, s.nelems))
-    s.alloc_bits = np.uint32(new_mark_bits(h, s.nelems))
+    s.alloc_bits = np.uint32(new_alloc_bits(h, s.nelems))
     h.bits_words += bitmap_words(s.nelems)
     s.sweepgen = np.uint32(h.sweepgen)
-    s.state = np.uint8(SPAN_IN_USE)
+    mspan_state_box_set(s, SPAN_IN_USE)
+
+
+@kjit
+def _bytes_to_scavenge(h, scav, growth):
+    """How much allocSpan returns to the OS for a span of which ``scav`` bytes will be paged in, after ``growth``."""
+    todo = np.int64(0)
+    limit = np.int64(h.params.memory_limit)
+    mapped_ready = np.int64(h.stats.ready) + np.int64(h.params.other_ready)
+    if scav + mapped_ready > limit:
+        todo = scav + mapped_ready - limit
+    goal = np.int64(h.gc_percent_goal)
+    if goal >= 0 and growth > 0:
+        retained = np.int64(h.stats.heap_in_use) + np.int64(h.stats.heap_free)
+        if retained + growth > goal:
+            todo = max(todo, min(growth, retained + growth - goal))
+    return todo
 
 
 @kjit
@@ -314,17 +234,36 @@ def _log_span(h, s, typ):
 
 
 @kjit
+def _account_span(h, typ, nbytes, scav):
+    """The accounts of a new span of ``nbytes``, ``scav`` of them scavenged until now."""
+    if scav != 0:
+        sys_used(h, scav)
+        h.stats.heap_released -= scav
+    h.stats.heap_free -= nbytes - scav
+    if typ == SPAN_ALLOC_HEAP:
+        h.stats.heap_in_use += nbytes
+    else:
+        _account_manual(h, typ, nbytes)
+
+
+@kjit
 def mheap_alloc_span(h, npages, typ, spanclass, p):
     """mheap.allocSpan: index of a new span of ``npages`` for ``typ``, 0 when out of memory. ``p`` NO_P: without a P."""
-    start = _alloc_pages(h, npages, p)
-    if start == 0:
-        return np.int64(0)
+    h.out_growth = np.int64(0)
+    index = np.int64(0)
+    start = _pages_from_cache(h, npages, p)
+    if start != 0:
+        index = mheap_try_alloc_mspan(h, p)
+    else:
+        start = _pages_from_heap(h, npages)
+        if start == 0:
+            return start
     scav = np.int64(h.out_scav)
-    index = spanalloc_alloc(h)
+    if index == 0:
+        index = mheap_alloc_mspan_locked(h, p)
     s = span(h, index)
     nbytes = npages * PAGE_SIZE
-    s.start_addr = start
-    s.npages = npages
+    mspan_init(s, start, npages)
     s.scav = scav
     s.event = np.uint32(np.uint64(h.event) & np.uint64(0xFFFFFFFF))
     dirty = mheap_alloc_needs_zero(h, start, npages)
@@ -332,53 +271,67 @@ def mheap_alloc_span(h, npages, typ, spanclass, p):
         dirty = False
     s.needzero = np.uint8(1) if dirty else np.uint8(0)
     mheap_init_span(h, s, typ, spanclass)
-    h.stats.heap_released -= scav
-    h.stats.heap_free -= nbytes - scav
-    if typ == SPAN_ALLOC_HEAP:
-        h.stats.heap_in_use += nbytes
-        h.pages_in_use += npages
-        page_bit_set(arena_of(h, start).page_in_use, arena_page(h, start))
-    else:
-        _account_manual(h, typ, nbytes)
+    todo = _bytes_to_scavenge(h, scav, np.int64(h.out_growth))
+    if p != NO_P and todo > 0:
+        page_alloc_scavenge(h, todo)
+    _account_span(h, typ, nbytes, scav)
     mheap_set_spans(h, start, npages, index)
+    if typ == SPAN_ALLOC_HEAP:
+        a, byte, mask = page_index_of(h, start)
+        page_bit_set(heap_arena(h, a).page_in_use, byte, mask)
+        h.pages_in_use += npages
     if h.log_spans != 0:
         _log_span(h, s, typ)
     return index
 
 
 @kjit
-def mheap_free_span(h, index):
-    """mheap.freeSpan and freeManual (freeSpanLocked): return a span's pages and recycle its record."""
+def mheap_free_span_locked(h, index, typ):
+    """mheap.freeSpanLocked: return a span's pages and recycle its record."""
     s = span(h, index)
     nbytes = np.int64(s.npages) * PAGE_SIZE
     start = np.int64(s.start_addr)
     if s.state == SPAN_MANUAL:
         if s.alloc_count != 0:
             raise Throw("mheap.freeSpanLocked - invalid stack free", start, s.alloc_count)
-        _account_manual(h, np.int64(s.alloc_type), -nbytes)
     elif s.state == SPAN_IN_USE:
         if s.alloc_count != 0 or np.int64(s.sweepgen) != np.int64(h.sweepgen):
             raise Throw("mheap.freeSpanLocked - invalid free", start, s.alloc_count, s.sweepgen, h.sweepgen)
         h.pages_in_use -= np.int64(s.npages)
-        page_bit_clear(arena_of(h, start).page_in_use, arena_page(h, start))
+        a, byte, mask = page_index_of(h, start)
+        page_bit_clear(heap_arena(h, a).page_in_use, byte, mask)
         h.bits_words -= bitmap_words(s.nelems)
-        h.stats.heap_in_use -= nbytes
     else:
         raise Throw("mheap.freeSpanLocked - invalid span state", start, s.state)
     h.stats.heap_free += nbytes
+    if typ == SPAN_ALLOC_HEAP:
+        h.stats.heap_in_use -= nbytes
+    else:
+        _account_manual(h, typ, -nbytes)
     page_alloc_free(h, start, np.int64(s.npages), NO)
-    s.state = np.uint8(SPAN_DEAD)
-    spanalloc_free(h, index)
+    mspan_state_box_set(s, SPAN_DEAD)
+    mheap_free_mspan_locked(h, index)
+
+
+@kinline
+def mheap_free_span(h, index):
+    """mheap.freeSpan: free the heap span ``index``, in which nothing is allocated."""
+    mheap_free_span_locked(h, index, SPAN_ALLOC_HEAP)
+
+
+@kjit
+def mheap_free_manual(h, index, typ):
+    """mheap.freeManual: free the manual span ``index``, which was allocated for ``typ``."""
+    s = span(h, index)
+    s.needzero = np.uint8(1)
+    if s.state == SPAN_MANUAL and np.int64(s.alloc_type) != typ:
+        raise Throw("manual span freed as another type", s.start_addr, s.alloc_type, typ)
+    mheap_free_span_locked(h, index, typ)
 
 
 @kinline
 def mheap_alloc_manual(h, npages, typ, p):
     """mheap.allocManual: a span that is not garbage collected, for ``typ`` other than heap."""
-    if typ == SPAN_ALLOC_HEAP:
+    if not span_alloc_type_manual(typ):
         raise Throw("manual span allocation called with non-manually-managed type", typ)
     return mheap_alloc_span(h, npages, typ, np.int64(0), p)
-
-
-def address_bits_ok(addr):
-    """Return whether ``addr`` is a legal user address (plain Python)."""
-    return 0 < addr < 1 << (int(HEAP_ADDR_BITS) - 1)

@@ -35,6 +35,8 @@ def read_memstats(h):
         "HeapInuse": in_use,
         "HeapReleased": released,
         "StackInuse": int(s.in_stacks),
+        "MSpanInuse": int(h.spanalloc.in_use),
+        "MSpanSys": int(h.spanalloc.sys),
         "BySize": [
             {"Size": int(sizes[c]), "Mallocs": int(mallocs[c]), "Frees": int(frees[c])} for c in range(BY_SIZE_LEN)
         ],

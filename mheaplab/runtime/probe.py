@@ -6,7 +6,7 @@ Not part of a replay: they drive the page allocator without spans, and a bare lo
 import numpy as np
 
 from ._jit import kentry
-from .mheap import mheap_grow
+from .mheap_grow import mheap_grow
 from .mpagealloc import Throw, page_alloc_alloc, page_alloc_free
 
 
@@ -19,7 +19,7 @@ def page_heap_fill(h, npages, addr):
     for i in range(npages.shape[0]):
         at = page_alloc_alloc(h, np.int64(npages[i]))
         if at == 0:
-            if not mheap_grow(h, np.int64(npages[i])):
+            if mheap_grow(h, np.int64(npages[i])) == 0:
                 return i
             at = page_alloc_alloc(h, np.int64(npages[i]))
         addr[i] = at

@@ -17,8 +17,10 @@ from ._jit import kentry, kinline, kjit
 from .malloc import NEED_ROOM, mallocgc, mallocgc_span_class
 from .mbitmap import mspan_count_alloc
 from .mcache import mcache_release_all, p_or_p0
+from .mfinal import add_special_of, remove_special_of, special_kind_known, specials_have_room
 from .mgc import (
     finish_sweep,
+    gc_start,
     gc_sweep,
     mark_allocated,
     remark,
@@ -26,21 +28,31 @@ from .mgc import (
     set_page_marks,
     unmark,
 )
-from .mgcscavenge import scavenge_recorded
+from .mgcscavenge import mheap_scavenge_all, scavenge_recorded
 from .mgcsweep import ensure_swept, sweepone
-from .mheap import mheap_alloc_manual, mheap_free_span, mheap_has_room, span_of
+from .mheap import mheap_alloc_manual, mheap_free_manual, mheap_has_room
+from .mheap_arena import span_of, span_of_heap
 from .mpagealloc import Throw
 from .mpagecache import page_cache_flush
+from .stack import stackalloc, stackcache_clear, stackfree
 from .structs import (
+    ADD_SPECIAL,
     ENSURE_SWEPT,
+    GC_OFF,
+    GC_START,
     MALLOC,
     MCACHE_FLUSH,
+    PAGE_SHIFT,
     PCACHE_FLUSH,
+    REMOVE_SPECIAL,
     SCAVENGE,
+    SCAVENGE_ALL,
     SPAN_ALLOC,
     SPAN_FREE,
     SPAN_IN_USE,
     SPAN_MANUAL,
+    STACK_ALLOC,
+    STACK_FREE,
     SWEEP_START,
     SWEEPONE,
 )
@@ -95,14 +107,15 @@ def _unmark_all(h, dead, addr):
 
 @kjit
 def _sweep_start(h, ev, row, addr):
-    """SWEEP_START: the collection ``row`` ends."""
-    finish_sweep(h)
+    """SWEEP_START: the collection ``row`` ends. Where nobody said when it began, it begins here."""
+    if h.gcphase == GC_OFF:
+        finish_sweep(h)
     mark_allocated(h)
     _unmark_all(h, ev.dead[ev.dead_offsets[row] : ev.dead_offsets[row + 1]], addr)
     # Objects that wait for their finalizer are unmarked while the page marks are made; sweeping marks them again.
     revived = ev.revived[ev.revived_offsets[row] : ev.revived_offsets[row + 1]]
     _unmark_all(h, revived, addr)
-    set_page_marks(h)
+    set_page_marks(h, ev.page_marked_offsets.shape[0] > 0)
     for k in range(revived.shape[0]):
         remark(h, np.int64(addr[revived[k]]))
     if ev.page_marked_offsets.shape[0] > 0:
@@ -132,7 +145,34 @@ def _span_free(h, ref_addr):
     index = span_of(h, ref_addr)
     if index == 0 or span(h, index).state != SPAN_MANUAL or np.int64(span(h, index).start_addr) != ref_addr:
         raise BadEvent("SPAN_FREE of a span that is not there", ref_addr)
-    mheap_free_span(h, index)
+    mheap_free_manual(h, index, np.int64(span(h, index).alloc_type))
+
+
+@kinline
+def _stack_alloc(h, n, p):
+    """STACK_ALLOC: a goroutine stack of ``n`` bytes; address or NEED_ROOM."""
+    if not mheap_has_room(h, max(n >> PAGE_SHIFT, np.int64(4))):
+        return NEED_ROOM
+    addr = stackalloc(h, n, p)
+    if addr == 0:
+        raise Throw("out of memory", n)
+    return addr
+
+
+@kinline
+def _change_special(h, add, kind, ref_addr, value):
+    """ADD_SPECIAL and REMOVE_SPECIAL on the object at ``ref_addr``; 1, or NEED_ROOM. Done or not: ``h.out_pages``."""
+    if not special_kind_known(h, kind):
+        raise BadEvent("no such kind of special in this version of Go", kind)
+    if span_of_heap(h, ref_addr) == 0:
+        raise BadEvent("special of an object that is not there", ref_addr)
+    if not add:
+        h.out_pages = np.int64(1) if remove_special_of(h, ref_addr, kind) else np.int64(0)
+        return np.int64(0)
+    if not specials_have_room(h):
+        return NEED_ROOM
+    h.out_pages = np.int64(1) if add_special_of(h, ref_addr, kind, value) else np.int64(0)
+    return np.int64(0)
 
 
 @kjit
@@ -242,10 +282,11 @@ def _after_allocation(h, ev, out):
 def apply_event(h, kind, p, flags, nbytes, ref_addr):
     """Apply one event that is neither an allocation nor needs a column; its address result, or NEED_ROOM.
 
-    Second results: ``h.out_scav`` and ``h.out_pages`` (needzero for SPAN_ALLOC).
+    Second results: ``h.out_scav`` and ``h.out_pages`` (needzero for SPAN_ALLOC; for specials, whether it was done).
     """
     h.out_scav = np.int64(0)
     h.out_pages = np.int64(0)
+    h.current_p = p
     result = np.int64(0)
     if kind == SPAN_ALLOC:
         result = _span_alloc(h, nbytes, flags, p)
@@ -253,6 +294,7 @@ def apply_event(h, kind, p, flags, nbytes, ref_addr):
         _span_free(h, ref_addr)
     elif kind == MCACHE_FLUSH:
         mcache_release_all(h, p)
+        stackcache_clear(h, p_or_p0(p))
     elif kind == SWEEPONE:
         result = sweepone(h)
     elif kind == ENSURE_SWEPT:
@@ -260,6 +302,16 @@ def apply_event(h, kind, p, flags, nbytes, ref_addr):
             _ensure_swept(h, ref_addr)
     elif kind == PCACHE_FLUSH:
         page_cache_flush(h, h.allp[p_or_p0(p)].pcache)
+    elif kind == STACK_ALLOC:
+        result = _stack_alloc(h, nbytes, p)
+    elif kind == STACK_FREE:
+        stackfree(h, ref_addr, nbytes, p)
+    elif kind == ADD_SPECIAL or kind == REMOVE_SPECIAL:
+        result = _change_special(h, kind == ADD_SPECIAL, flags, ref_addr, nbytes)
+    elif kind == GC_START:
+        gc_start(h)
+    elif kind == SCAVENGE_ALL:
+        h.out_scav = mheap_scavenge_all(h)
     return result
 
 
@@ -286,6 +338,7 @@ def run_events(h, ev, out, start, stop):
                 raise Throw("out of memory", event)
             out_addr[i] = np.uint64(addr)
         elif kind == SWEEP_START:
+            h.current_p = np.int64(ps[i])
             _sweep_start(h, ev, refs[i], out_addr)
         elif kind == SCAVENGE:
             if event >= np.int64(h.waiting_stop):

@@ -13,10 +13,11 @@ import os
 
 import numpy as np
 
+from .mfixalloc import fixalloc_init
+from .mheap_grow import arena_hints_init
 from .mksizeclasses import class_objects
 from .mpagealloc import page_alloc_init
 from .structs import (
-    ARENA_HINTS,
     FIXED_TABLES,
     GC_BITS_CHUNK_WORDS,
     HEAP,
@@ -24,7 +25,10 @@ from .structs import (
     MAX_CLASSES,
     MAX_OBJECTS_PER_SPAN,
     MAX_SPAN_CLASSES,
+    MSPAN_CACHE_LEN,
+    NO_P,
     PALLOC_CHUNKS_L2,
+    SPECIAL_KINDS,
     SUMMARY_L0_BITS,
     SUMMARY_LEVEL_BITS,
     SUMMARY_LEVELS,
@@ -38,6 +42,10 @@ ROOM = {
     "pallocs": 4 * PALLOC_CHUNKS_L2,
     "gc_bits": 1 << 22,
     "in_use": 64,
+    "os_ranges": 64,
+    "specials": 1 << 10,
+    "finalizers": 1 << 10,
+    "stack_slots": 1 << 8,
     "span_log": 1 << 16,
 }
 """Items that a table has room for at first (2 GiB of spans of one page, 32 GiB of arenas)."""
@@ -57,6 +65,15 @@ def _total_memory():
 class HeapState:
     """The arrays of one heap.
 
+    Parameters
+    ----------
+    params : numpy.void
+        A filled ``HEAP_PARAMS`` record.
+    room : dict of str to int, optional
+        Items that single tables have room for at first, in place of ``ROOM``.
+    occupied : sequence of (int, int), optional
+        Address ranges [start, limit) that the simulated OS has given to something else.
+
     Attributes
     ----------
     h : numpy.record
@@ -66,8 +83,9 @@ class HeapState:
         The arrays behind the record's tables.
     """
 
-    def __init__(self, params, room=None):
+    def __init__(self, params, room=None, occupied=()):
         room = dict(ROOM, **(room or {}))
+        room["os_ranges"] = max(room["os_ranges"], 2 * len(occupied) + 8)
         block = np.zeros(HEAP.itemsize + 64, "u1")
         skip = -block.ctypes.data % 64
         self.h = block[skip : skip + HEAP.itemsize].view(HEAP)[0]
@@ -84,6 +102,19 @@ class HeapState:
         for name in TABLES:
             self._place(name, fixed[name] if name in FIXED_TABLES else room[name])
         self._init_record()
+        self._occupy(occupied)
+
+    def _occupy(self, ranges):
+        """Enter the address ranges that something else occupies, joined where they touch or overlap."""
+        rows = self.tables["os_ranges"]
+        n = 0
+        for start, limit in sorted(ranges):
+            if n and start <= rows[n - 1]["limit"]:
+                rows[n - 1]["limit"] = max(limit, int(rows[n - 1]["limit"]))
+            else:
+                rows[n] = (start, limit)
+                n += 1
+        self.h.os_ranges_len = n
 
     def _place(self, name, count):
         """Give table ``name`` a zeroed array for ``count`` items and carry the used ones over."""
@@ -106,7 +137,7 @@ class HeapState:
         h = self.h
         # Index 0 of every table of records is nil; the bitmap table's first arena and the chunk table's first block
         # are left out for the same reason. The pad lets a bitmap near the end be read as sixteen words.
-        h.spans_len = h.heap_arenas_len = h.set_blocks_len = 1
+        h.spans_len = h.heap_arenas_len = h.set_blocks_len = h.specials_len = h.stack_slots_len = 1
         h.gc_bits_len = GC_BITS_CHUNK_WORDS
         h.pallocs_len = PALLOC_CHUNKS_L2
         h.sweepgen = FIRST_SWEEPGEN
@@ -114,10 +145,15 @@ class HeapState:
         h.sweep_arenas = 0
         h.reclaim_index = 1 << 62
         h.log_spans = 1
+        h.gc_percent_goal = -1
+        h.current_p = NO_P
         page_alloc_init(h)
-        for i in range(ARENA_HINTS):
-            h.hints[i].addr = (ARENA_HINTS - 1 - i) << 40 | 0x00C0 << 32
-        h.n_hints = ARENA_HINTS
+        arena_hints_init(h)
+        # A flat arenas map has a first level of one entry, which is there from the start.
+        h.arena_l1[0] = h.params.arena_l1_bits == 0
+        fixalloc_init(h.spanalloc, h.params.mspan_bytes)
+        for kind in range(SPECIAL_KINDS):
+            fixalloc_init(h.specialalloc[kind], h.params.special_bytes[kind])
         sizes = h.params.class_to_size[:MAX_CLASSES].astype(np.int64)
         pages = h.params.class_to_allocnpages[:MAX_CLASSES].astype(np.int64)
         h.class_nelems[:] = class_objects(sizes, pages, h.params)
@@ -131,9 +167,10 @@ class HeapState:
             If a table would be larger than the machine's memory.
         """
         h = self.h
-        spans = int(h.spans_cap)
-        if int(h.spans_len) * 2 > spans:
-            self._place("spans", 2 * spans)
+        for name, more in (("spans", MSPAN_CACHE_LEN), ("specials", 1), ("finalizers", 1), ("stack_slots", 1)):
+            used = int(h[f"{name}_len"]) + more
+            if used * 2 > int(h[f"{name}_cap"]):
+                self._place(name, 2 * used)
         self._place("set_blocks", max(int(h.set_blocks_cap), _set_blocks_for(int(h.spans_cap))))
         arenas = int(h.heap_arenas_len) + more_arenas
         if arenas * 2 > int(h.heap_arenas_cap):
@@ -145,8 +182,9 @@ class HeapState:
         words = int(h.gc_bits_len) + 2 * int(h.bits_words) + 4 * int(GC_BITS_CHUNK_WORDS)
         if words * 2 > int(h.gc_bits_cap):
             self._place("gc_bits", 2 * words)
-        if int(h.in_use_len) * 2 > int(h.in_use_cap) - 4:
-            self._place("in_use", 2 * int(h.in_use_cap))
+        for name in ("in_use", "os_ranges"):
+            if int(h[f"{name}_len"]) * 2 > int(h[f"{name}_cap"]) - 6:
+                self._place(name, 2 * int(h[f"{name}_cap"]))
 
     def take_span_rows(self):
         """Return the rows of the span log written since the last call, and empty the log."""

@@ -53,6 +53,20 @@ MAX_SMALL_SIZE = 32768
 MAX_TINY_SIZE = np.int64(16)
 ARENA_HINTS = 128
 MAX_HINTS = ARENA_HINTS + 4
+MAX_ARENA_L1 = 64
+"""Entries of the arena map's first level, where it has two levels (6 bits on windows/amd64; flat on linux)."""
+MSPAN_CACHE_LEN = 128
+"""Span records that a P keeps (pp.mspancache); it is refilled by half."""
+FIX_ALLOC_CHUNK = np.int64(16 << 10)
+"""Bytes that a fixalloc takes at a time."""
+NUM_STACK_ORDERS = 4
+"""Sizes of small stacks: 2, 4, 8 and 16 KiB."""
+FIXED_STACK = np.int64(2048)
+STACK_CACHE_SIZE = np.int64(32 << 10)
+STACK_SLOTS_PER_SPAN = 16
+STACK_LARGE_ORDERS = 35
+"""Lists of large stacks, by log2 of their pages (heapAddrBits - pageShift)."""
+ALLSPANS_FIRST_CAP = np.int64(64 * 1024 // 8)
 
 # mspan states (mSpanState). Go has three since 1.12.
 SPAN_DEAD = np.int64(0)
@@ -69,6 +83,21 @@ SPAN_ALLOC_WORK_BUF = np.int64(3)
 MANUAL_CLASS = np.int64(0xFFFF)
 """span_class of a manual span in the span log, as in the truth files."""
 
+# gcphase
+GC_OFF = np.int64(0)
+GC_MARK = np.int64(1)
+
+# Kinds of special, as Go 1.27 numbers them. Go 1.19 has three of them, in the same order.
+SPECIAL_TINY_BLOCK = np.int64(1)
+SPECIAL_FINALIZER = np.int64(2)
+SPECIAL_WEAK_HANDLE = np.int64(3)
+SPECIAL_PROFILE = np.int64(4)
+SPECIAL_REACHABLE = np.int64(5)
+SPECIAL_PIN_COUNTER = np.int64(6)
+SPECIAL_CLEANUP = np.int64(7)
+SPECIAL_NAMES = ("", "tiny block", "finalizer", "weak handle", "profile", "reachable", "pin counter", "cleanup")
+SPECIAL_KINDS = len(SPECIAL_NAMES)
+
 # Event kinds of a case
 MALLOC = 0
 SPAN_ALLOC = 1
@@ -79,6 +108,13 @@ SWEEPONE = 5
 ENSURE_SWEPT = 6
 SCAVENGE = 7
 PCACHE_FLUSH = 8
+# Event kinds that recorded cases do not have; a workload may.
+ADD_SPECIAL = 9
+REMOVE_SPECIAL = 10
+STACK_ALLOC = 11
+STACK_FREE = 12
+GC_START = 13
+SCAVENGE_ALL = 14
 KIND_NAMES = (
     "MALLOC",
     "SPAN_ALLOC",
@@ -89,7 +125,15 @@ KIND_NAMES = (
     "ENSURE_SWEPT",
     "SCAVENGE",
     "PCACHE_FLUSH",
+    "ADD_SPECIAL",
+    "REMOVE_SPECIAL",
+    "STACK_ALLOC",
+    "STACK_FREE",
+    "GC_START",
+    "SCAVENGE_ALL",
 )
+RECORDED_KINDS = 9
+"""Kinds below this one are what a recorded case may hold."""
 
 
 def struct(*fields):
@@ -121,11 +165,17 @@ MSPAN = struct(
     ("alloc_type", "u1"),  # spanAllocType of the span: heap, stack, pointer/scalar bits, work buffer
     ("event", "u4"),  # low 32 bits of the event that allocated the span (for pictures only)
     ("limit", "i8"),  # end of the data: base + nelems * elemsize; of a large span base + the size asked for
-    ("next", "u4"),  # next record of the free list of span records (mfixalloc)
-    ("on_free_list", "u4"),  # 1 while the record is in that list
     ("scav", "i8"),  # bytes that were scavenged when the span was allocated
     ("seen", "u4"),  # scratch of verify.py
-    ("_pad", "u1", (36,)),
+    ("free_link", "u4"),  # next record of fixalloc's free list
+    ("unused", "u4"),  # 1 while the record is in fixalloc's free list or in a P's cache
+    ("next", "u4"),  # neighbours in the mSpanList that the span is in; 0 none
+    ("prev", "u4"),
+    ("list", "u4"),  # that list: 1 + its index in span_lists; 0 none
+    ("specials", "u4"),  # first special of the span's list, sorted by offset and kind; 0 none
+    ("slots", "u4"),  # record of the links between its free stacks (a stack pool's span); 0 none
+    ("manual_free_list", "i8"),  # address of the first free stack of a stack pool's span; 0 none
+    ("_pad", "u1", (8,)),
 )
 assert MSPAN.itemsize == 128
 
@@ -147,6 +197,43 @@ PALLOC_DATA = struct(
     ("alloc", PAGE_BITS),  # pallocBits: 1 is allocated (in a span or in a page cache)
     ("scavenged", PAGE_BITS),  # 1 is free and returned to the OS
 )
+
+# special: a record hung on an object. Go's specialfinalizer, specialprofile, ... are the same with their payloads.
+SPECIAL = struct(
+    ("next", "u4"),  # next special of the span, or next free record
+    ("kind", "u1"),  # SPECIAL_FINALIZER, ...; 0 while unused
+    ("done", "u1"),  # specialReachable: sweeping has decided
+    ("reachable", "u1"),  # specialReachable: and the object was reachable
+    ("_pad", "u1", (1,)),
+    ("offset", "i8"),  # bytes from the span's base to the object
+    ("value", "i8"),  # what it carries: the function of a finalizer or cleanup, the bucket of a profile, ...
+)
+
+# One row of the finalizer queue (finalizer of finblock), in the order in which sweeping found them.
+FINALIZER = struct(
+    ("arg", "i8"),  # address of the object, 0 for a cleanup
+    ("fn", "i8"),  # the function
+)
+
+# The gclinkptrs between free stacks of one stack pool span. In Go they stand in the stacks themselves.
+STACK_SLOTS = struct(
+    ("next", "i8", (STACK_SLOTS_PER_SPAN,)),  # by slot: address of the next free stack, in the span or in a cache
+    ("link", "u4"),  # next unused record
+    ("_pad", "u4", (1,)),
+)
+
+# fixalloc: records of one size. in_use and sys are bytes, as MemStats has them.
+FIXALLOC = struct(
+    ("item_bytes", "i8"),  # bytes of a record in Go
+    ("free", "u4"),  # free list: index of its first record
+    ("_pad", "u4", (1,)),
+    ("chunk_left", "i8"),  # records left in the current chunk
+    ("in_use", "i8"),  # bytes handed out
+    ("sys", "i8"),  # bytes taken from the OS
+)
+
+# mSpanList: first and last span.
+SPAN_LIST = struct(("first", "u4"), ("last", "u4"))
 
 # spanSetBlock. Go finds blocks by a spine array; here each block names the next, which keeps the same order.
 SPAN_SET_BLOCK = struct(
@@ -176,15 +263,25 @@ PAGE_CACHE = struct(
     ("scav", "u8"),  # 1: free, owned and scavenged
 )
 
+# stackfreelist of an mcache: free stacks of one order.
+STACK_FREE_LIST = struct(
+    ("list", "i8"),  # address of the first stack; 0 none
+    ("held", "i8"),  # bytes of the stacks in the list
+)
+
 # mcache: what a P allocates from without asking anybody.
 MCACHE = struct(
     ("alloc", "u4", (MAX_SPAN_CLASSES,)),  # span of each span class; 0 is emptymspan
     ("tiny", "i8"),  # address of the current tiny block; 0 none
     ("tinyoffset", "i8"),  # bytes of it in use
     ("tiny_allocs", "i8"),  # tiny allocations since the last flush
+    ("stackcache", STACK_FREE_LIST, (NUM_STACK_ORDERS,)),
 )
 
-P = struct(("pcache", PAGE_CACHE), ("mcache", MCACHE))
+# pp.mspancache: span records that P may use without the heap's lock.
+MSPAN_CACHE = struct(("n", "i8"), ("buf", "u4", (MSPAN_CACHE_LEN,)))
+
+P = struct(("pcache", PAGE_CACHE), ("mcache", MCACHE), ("mspancache", MSPAN_CACHE), ("_pad", "i8", (1,)))
 
 ARENA_HINT = struct(
     ("addr", "i8"),  # where to try to put the next arena
@@ -220,6 +317,12 @@ HEAP_PARAMS = struct(
     ("phys_page_size", "i8"),
     ("phys_huge_page_size", "i8"),  # 0: no huge pages
     ("page_cache", "i8"),  # 1: Ps have page caches
+    ("arena_l1_bits", "i8"),  # address bits of the arena map's first level; 0: the map is flat
+    ("mspan_bytes", "i8"),  # size of Go's mspan record
+    ("memory_limit", "i8"),  # GOMEMLIMIT, bytes
+    ("other_ready", "i8"),  # bytes of memory beside the heap that count against the limit
+    ("special_bytes", "i8", (SPECIAL_KINDS,)),  # size of Go's record of each kind of special; 0: it has no such kind
+    ("os_top", "i8"),  # the simulated OS places what may lie anywhere below this address
     ("profiled_before_noted", "i8"),  # 1: recordings note an object after the heap profiler looked at it
     ("size_to_class8", "u1", (129,)),  # class of sizes up to 1024, by (size + 7) / 8
     ("size_to_class128", "u1", (249,)),  # class of sizes above, by (size - 1024 + 127) / 128
@@ -243,8 +346,16 @@ STATS = struct(
     ("tiny_alloc_count", "i8"),
     ("small_alloc_count", "i8", (MAX_CLASSES,)),
     ("small_free_count", "i8", (MAX_CLASSES,)),
-    ("mapped", "i8"),  # bytes taken from the OS for the heap (Prepared or Ready)
-    ("reserved", "i8"),  # bytes of address space reserved for arenas
+    # Bytes of the heap's address space by the state that the OS has it in; see mem.py.
+    ("reserved", "i8"),  # Reserved: address space only
+    ("prepared", "i8"),  # Prepared: mapped, not backed (released)
+    ("ready", "i8"),  # Ready: mapped and backed
+    # Bytes of the runtime's own tables.
+    ("gc_bits_sys", "i8"),  # bitmap arenas (part of GCSys)
+    ("other_sys", "i8"),  # the array behind allspans (part of OtherSys)
+    # Profile records of dead objects (mProf_Free).
+    ("prof_frees", "i8"),
+    ("prof_free_bytes", "i8"),
 )
 
 TABLES = {
@@ -254,6 +365,10 @@ TABLES = {
     "set_blocks": SPAN_SET_BLOCK,
     "gc_bits": np.dtype("u8"),
     "in_use": ADDR_RANGE,
+    "os_ranges": ADDR_RANGE,
+    "specials": SPECIAL,
+    "finalizers": FINALIZER,
+    "stack_slots": STACK_SLOTS,
     "span_log": SPAN_ROW,
     "arena_map": np.dtype("u4"),
     "summary": np.dtype("u8"),
@@ -282,6 +397,7 @@ HEAP = struct(
     # second results (numba cannot return a pair beside a record cheaply)
     ("out_search", "i8"),  # page_alloc_find: the new searchAddr
     ("out_scav", "i8"),  # page_alloc_alloc, page_cache_alloc: bytes of the result that were scavenged
+    ("out_growth", "i8"),  # _alloc_pages: bytes by which the heap grew
     ("out_pages", "i8"),  # find_scavenge_candidate, page_alloc_scavenge_one: pages of the result
     # mheap
     ("sweepgen", "i8"),  # += 2 at each collection
@@ -296,9 +412,18 @@ HEAP = struct(
     ("cur_arena_end", "i8"),
     ("hints", ARENA_HINT, (MAX_HINTS,)),  # stack of arena hints, the next to try on top
     ("n_hints", "i8"),
-    ("span_free", "u4"),  # free list of span records
+    ("arena_l1", "u1", (MAX_ARENA_L1,)),  # 1: the second-level map of this entry exists
     ("block_free", "u4"),  # free list of span set blocks
-    ("spans_in_use", "i8"),  # span records handed out (MSpanInuse / size of a record)
+    ("slots_free", "u4"),  # free list of stack_slots
+    ("spanalloc", FIXALLOC),
+    ("specialalloc", FIXALLOC, (SPECIAL_KINDS,)),  # one for each kind of special
+    ("allspans", "i8"),  # entries of allspans; entry k is record k + 1 of the table
+    ("allspans_cap", "i8"),  # entries that the array behind it has room for
+    ("gcphase", "i8"),  # GC_OFF or GC_MARK
+    ("gc_percent_goal", "i8"),  # heap growth scavenges down to this many bytes retained; -1: never
+    ("current_p", "i8"),  # the P that runs: getg().m.p
+    # stackpool[order] in the first entries, stackLarge.free[log2 of pages] in the others
+    ("span_lists", SPAN_LIST, (NUM_STACK_ORDERS + STACK_LARGE_ORDERS,)),
     # gcBitsArenas: lists of 64 KiB bitmap arenas, as word index of their header
     ("bits_free", "i8"),
     ("bits_next", "i8"),
@@ -315,7 +440,7 @@ HEAP = struct(
     ("log_spans", "i8"),  # 1: a row per allocated span is written to span_log
     ("unrecorded_sweeps", "i8"),  # spans that finishsweep_m found unswept
     ("credits_used", "i8"),  # sweepone calls made for MALLOC events that gave a credit
-    ("_pad", "i8", (4,)),
+    ("_pad", "i8", (3,)),
     ("central", MCENTRAL, (MAX_SPAN_CLASSES,)),
     ("allp", P, (MAX_PS,)),
 )

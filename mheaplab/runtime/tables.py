@@ -13,6 +13,7 @@ from ._jit import kinline
 from .intrinsics import make_record_table, make_word_table
 from .structs import (
     ADDR_RANGE,
+    FINALIZER,
     HEAP,
     HEAP_ARENA,
     MAX_OBJECTS_PER_SPAN,
@@ -20,6 +21,8 @@ from .structs import (
     PALLOC_DATA,
     SPAN_ROW,
     SPAN_SET_BLOCK,
+    SPECIAL,
+    STACK_SLOTS,
     struct,
 )
 
@@ -31,6 +34,10 @@ heap_arena = make_record_table(HEAP, "heap_arenas", HEAP_ARENA)
 palloc_data = make_record_table(HEAP, "pallocs", PALLOC_DATA)
 set_block = make_record_table(HEAP, "set_blocks", SPAN_SET_BLOCK)
 in_use_range = make_record_table(HEAP, "in_use", ADDR_RANGE)
+os_range = make_record_table(HEAP, "os_ranges", ADDR_RANGE)
+special = make_record_table(HEAP, "specials", SPECIAL)
+finalizer = make_record_table(HEAP, "finalizers", FINALIZER)
+stack_slots = make_record_table(HEAP, "stack_slots", STACK_SLOTS)
 span_row = make_record_table(HEAP, "span_log", SPAN_ROW)
 gc_bits = make_record_table(HEAP, "gc_bits", GC_BITS, stride=8)
 gc_bits_word, gc_bits_set_word = make_word_table(HEAP, "gc_bits", _U8)

@@ -13,7 +13,7 @@ import numpy as np
 from ._jit import kentry, kjit
 from .intrinsics import popcount64
 from .mbitmap import mspan_allocated_word
-from .mheap import arena_of, arena_page, span_of
+from .mheap_arena import arena_of, arena_page, span_of
 from .mheap_gcbits import bitmap_words
 from .mpagealloc import LEAF, chunk_base, chunk_of, level_index, merge_summaries
 from .mpallocbits import FULL, U0, U1, low_mask, pack_palloc_sum
@@ -57,7 +57,9 @@ INVARIANTS = {
     "A1": "every page of a span lies below its arena's zeroed_base",
     "B1": "bits_words counts the words of one bitmap per heap span",
     "C1": "per class, objects allocated minus freed are the objects in spans",
-    "F1": "span records are in use, on the free list, or never used",
+    "F1": "span records are in use, in a P's cache or on the free list, and allspans and fixalloc count them so",
+    "O1": "the OS backs what is not released, and nothing else of the heap",
+    "O2": "Reserved, Prepared and Ready bytes sum to the arenas",
     "U1": "address ranges in use are sorted and apart",
 }
 
@@ -73,7 +75,7 @@ def _verify_span_counts(h):
     heap, stacks, ptr_scalar, work = 0, 0, 0, 0
     for i in range(1, np.int64(h.spans_len)):
         s = span(h, i)
-        if s.on_free_list != 0:
+        if s.unused != 0:
             free += 1
         if s.state == SPAN_DEAD:
             continue
@@ -97,8 +99,26 @@ def _verify_span_counts(h):
         raise Violation("H3", ptr_scalar, h.stats.in_ptr_scalar_bits, work, h.stats.in_work_bufs)
     if words != h.bits_words:
         raise Violation("B1", words, h.bits_words)
-    if records != h.spans_in_use or records + free != np.int64(h.spans_len) - 1:
-        raise Violation("F1", records, free, h.spans_in_use, h.spans_len)
+    _verify_span_records(h, records, free)
+
+
+@kjit
+def _verify_span_records(h, records, unused):
+    """F1: every span record is in use, in a P's cache, or on the free list, and the accounts know how many."""
+    f = h.spanalloc
+    item = np.int64(f.item_bytes)
+    cached, listed = 0, 0
+    for p in range(MAX_PS):
+        cached += np.int64(h.allp[p].mspancache.n)
+    at = np.int64(f.free)
+    while at != 0 and listed <= unused:
+        listed += 1
+        at = np.int64(span(h, at).free_link)
+    made = np.int64(h.spans_len) - 1
+    if cached + listed != unused or records + unused != made or made != h.allspans:
+        raise Violation("F1", records, unused, cached, listed, made, h.allspans)
+    if (records + cached) * item != f.in_use or (made + np.int64(f.chunk_left)) * item != f.sys:
+        raise Violation("F1", records, cached, f.in_use, made, f.chunk_left, f.sys)
 
 
 @kjit
@@ -194,8 +214,13 @@ def _verify_accounts(h):
     st = h.stats
     total = np.int64(st.heap_in_use) + np.int64(st.heap_free) + np.int64(st.heap_released)
     total += np.int64(st.in_stacks) + np.int64(st.in_ptr_scalar_bits) + np.int64(st.in_work_bufs)
-    if total != st.mapped:
-        raise Violation("H4", total, st.mapped)
+    if total != np.int64(st.prepared) + np.int64(st.ready):
+        raise Violation("H4", total, st.prepared, st.ready)
+    if st.prepared != st.heap_released:
+        raise Violation("O1", st.prepared, st.heap_released)
+    owned = (np.int64(h.heap_arenas_len) - 1) << np.int64(h.params.log_arena_bytes)
+    if owned != np.int64(st.reserved) + np.int64(st.prepared) + np.int64(st.ready):
+        raise Violation("O2", owned, st.reserved, st.prepared, st.ready)
     for k in range(np.int64(h.in_use_len)):
         r = in_use_range(h, k)
         if r.base_addr >= r.limit:

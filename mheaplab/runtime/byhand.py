@@ -1,0 +1,139 @@
+"""Entry points for one heap that is driven by hand, one call at a time, and asked about addresses (``mheaplab.heap``).
+
+``do_by_hand`` applies one event of any kind; ``collect_by_hand`` ends a collection that found certain objects alive;
+``ask`` answers the questions of mheap.go about an address, in numbers.  A replay uses none of these.
+"""
+
+import numpy as np
+
+from ._jit import kentry, kjit
+from .malloc import mallocgc
+from .mbitmap import mspan_is_allocated, mspan_obj_index
+from .mcache import mcache_release_all
+from .mgc import clear_page_marks, gc_start, gc_sweep, set_page_mark_of, set_page_marks
+from .mgcscavenge import page_alloc_scavenge
+from .mheap_arena import (
+    arena_base,
+    arena_idx_l1,
+    arena_idx_l2,
+    arena_index,
+    arenas_lookup,
+    in_heap,
+    in_heap_or_stack,
+    page_index_of,
+    span_of,
+    span_of_heap,
+    span_of_unchecked,
+)
+from .mheap_gcbits import gc_bits_set
+from .run import apply_event
+from .stack import stackcache_clear
+from .structs import GC_OFF, MALLOC, MAX_PS
+from .tables import span
+
+ASK_ARENA_INDEX = 0
+ASK_SPAN_OF = 1
+ASK_SPAN_OF_HEAP = 2
+ASK_SPAN_OF_UNCHECKED = 3
+ASK_IN_HEAP = 4
+ASK_IN_HEAP_OR_STACK = 5
+ASK_ARENA = 6
+ASK_PAGE_INDEX = 7
+ASK_ARENA_BASE = 8
+ASK_ARENA_L1 = 9
+ASK_ARENA_L2 = 10
+ASK_OBJECT = 11
+
+
+@kentry
+def do_by_hand(h, kind, p, flags, nbytes, addr):
+    """Apply one event; its address, 0 or ``NEED_ROOM``. For MALLOC ``flags`` is 1 without pointers."""
+    if kind == MALLOC:
+        return mallocgc(h, nbytes, flags & 1 != 0, p, np.int64(0))
+    return apply_event(h, kind, p, flags, nbytes, addr)
+
+
+@kentry
+def scavenge_by_hand(h, nbytes):
+    """Return at least ``nbytes`` to the OS, as far as the scavenger finds some; the bytes returned."""
+    return page_alloc_scavenge(h, nbytes)
+
+
+@kjit
+def object_index_of(h, addr):
+    """(span, object) that holds ``addr``: span 0 outside the heap, object -1 where nothing is allocated."""
+    index = span_of_heap(h, addr)
+    if index == 0:
+        return index, np.int64(-1)
+    s = span(h, index)
+    obj = np.int64(0) if s.spanclass >> 1 == 0 else mspan_obj_index(s, addr)
+    if obj >= np.int64(s.nelems) or not mspan_is_allocated(h, s, obj):
+        obj = np.int64(-1)
+    return index, obj
+
+
+@kentry
+def check_live(h, live):
+    """Check that each address of ``live`` is in an allocated object; 0, or 2 + 2 * position, plus 1 in a free slot."""
+    for k in range(live.shape[0]):
+        index, obj = object_index_of(h, np.int64(live[k]))
+        if index == 0:
+            return 2 + 2 * np.int64(k)
+        if obj < 0:
+            return 3 + 2 * np.int64(k)
+    return np.int64(0)
+
+
+@kentry
+def collect_by_hand(h, live, page_marked, given):
+    """Collect: the objects at ``live`` (checked) live and nothing else; every span then needs sweeping. Returns 0.
+
+    Every P gives back its cached spans and stacks.  Where ``given``, spans with inline marks have a page mark if they
+    hold an address of ``page_marked``, otherwise by rule.
+    """
+    if h.gcphase == GC_OFF:
+        gc_start(h)
+    clear_page_marks(h)
+    for k in range(live.shape[0]):
+        index, obj = object_index_of(h, np.int64(live[k]))
+        gc_bits_set(h, span(h, index).gcmark_bits, obj)
+    set_page_marks(h, given)
+    for k in range(page_marked.shape[0]):
+        set_page_mark_of(h, np.int64(page_marked[k]))
+    gc_sweep(h)
+    for p in range(MAX_PS - 1):
+        h.current_p = np.int64(p)
+        mcache_release_all(h, np.int64(p))
+        stackcache_clear(h, np.int64(p))
+    return np.int64(0)
+
+
+@kentry
+def ask(h, question, addr, out):
+    """Answer ``question`` about ``addr`` (an arena index for some); further numbers of the answer go to ``out``."""
+    answer = np.int64(0)
+    if question == ASK_ARENA_INDEX:
+        answer = arena_index(h, addr)
+    elif question == ASK_ARENA_BASE:
+        answer = arena_base(h, addr)
+    elif question == ASK_ARENA_L1:
+        answer = arena_idx_l1(h, addr)
+    elif question == ASK_ARENA_L2:
+        answer = arena_idx_l2(h, addr)
+    elif question == ASK_ARENA:
+        answer = arenas_lookup(h, arena_index(h, addr))
+    elif question == ASK_SPAN_OF:
+        answer = span_of(h, addr)
+    elif question == ASK_SPAN_OF_HEAP:
+        answer = span_of_heap(h, addr)
+    elif question == ASK_SPAN_OF_UNCHECKED:
+        answer = span_of_unchecked(h, addr)
+    elif question == ASK_IN_HEAP:
+        answer = np.int64(in_heap(h, addr))
+    elif question == ASK_IN_HEAP_OR_STACK:
+        answer = np.int64(in_heap_or_stack(h, addr))
+    elif question == ASK_PAGE_INDEX:
+        answer, out[0], out[1] = page_index_of(h, addr)
+    elif question == ASK_OBJECT:
+        answer, out[0] = object_index_of(h, addr)
+    return answer
