@@ -21,7 +21,7 @@ itself takes from the OS is left out.
 import numpy as np
 
 from ._jit import kinline, kjit
-from .mgcscavenge_index import scavenge_index_mark
+from .mgcscavenge_index import scavenge_index_grow, scavenge_index_mark
 from .mpallocbits import (
     FREE_CHUNK_SUM,
     NOT_FOUND,
@@ -190,8 +190,7 @@ def page_alloc_grow(h, start, nbytes):
     h.chunk_end = max(np.int64(h.chunk_end), ec)
     addr_ranges_add(h, start, limit)
     h.search_addr = min(np.int64(h.search_addr), start)
-    if np.int64(h.scav_min_chunk) == 0 or sc < np.int64(h.scav_min_chunk):
-        h.scav_min_chunk = sc
+    scavenge_index_grow(h, sc, ec)
     for c in range(sc, ec):
         if h.chunks_l1[np.int64(c) >> 13] == 0:
             h.chunks_l1[np.int64(c) >> 13] = h.pallocs_len

@@ -394,6 +394,8 @@ HEAP = struct(
     # scavengeIndex
     ("scav_search", "i8"),  # no marked chunk above it; -1: none is marked
     ("scav_min_chunk", "i8"),  # lowest chunk of the heap; 0 none
+    ("scav_index_min", "i8"),  # bytes [min, max) of the index are what Go thinks it has mapped (8 chunks a byte)
+    ("scav_index_max", "i8"),
     # second results (numba cannot return a pair beside a record cheaply)
     ("out_search", "i8"),  # page_alloc_find: the new searchAddr
     ("out_scav", "i8"),  # page_alloc_alloc, page_cache_alloc: bytes of the result that were scavenged
@@ -440,7 +442,7 @@ HEAP = struct(
     ("log_spans", "i8"),  # 1: a row per allocated span is written to span_log
     ("unrecorded_sweeps", "i8"),  # spans that finishsweep_m found unswept
     ("credits_used", "i8"),  # sweepone calls made for MALLOC events that gave a credit
-    ("_pad", "i8", (3,)),
+    ("_pad", "i8", (1,)),
     ("central", MCENTRAL, (MAX_SPAN_CLASSES,)),
     ("allp", P, (MAX_PS,)),
 )
