@@ -35,6 +35,7 @@ module                    Go file, and what it owns
 ``malloc``                malloc.go: mallocgc
 ``mgc``                   mgc.go: the ends of a collection
 ``mstats``                mstats.go: MemStats
+``verify_lists``          recounts of bitmap arenas, stacks, specials, address space
 ``verify``                recounts, by numbered invariants
 ``state``                 the arrays of one heap and how they grow (plain Python)
 ``run``                   run_events, the entry

@@ -2,16 +2,19 @@
 
 ``do_by_hand`` applies one event of any kind; ``collect_by_hand`` ends a collection that found certain objects alive;
 ``ask`` answers the questions of mheap.go about an address, in numbers.  A replay uses none of these.
+
+Running out of memory is an answer here (0), not a throw as in a replay: the heap may go on with what it has.
 """
 
 import numpy as np
 
 from ._jit import kentry, kjit
-from .malloc import mallocgc
+from .malloc import NEED_ROOM, mallocgc
 from .mbitmap import mspan_is_allocated, mspan_obj_index
 from .mcache import mcache_release_all
-from .mgc import clear_page_marks, gc_start, gc_sweep, set_page_mark_of, set_page_marks
+from .mgc import clear_page_marks, gc_sweep, set_page_mark_of, set_page_marks
 from .mgcscavenge import page_alloc_scavenge
+from .mheap import mheap_alloc_manual, mheap_has_room
 from .mheap_arena import (
     arena_base,
     arena_idx_l1,
@@ -25,11 +28,18 @@ from .mheap_arena import (
     span_of_heap,
     span_of_unchecked,
 )
-from .mheap_gcbits import gc_bits_set
+from .mheap_gcbits import gc_bits_is_set, gc_bits_set
 from .run import apply_event
-from .stack import stackcache_clear
-from .structs import GC_OFF, MALLOC, MAX_PS
-from .tables import span
+from .stack import stackalloc, stackcache_clear
+from .structs import (
+    MALLOC,
+    MAX_PS,
+    PAGE_SHIFT,
+    SPAN_ALLOC,
+    SPECIAL_FINALIZER,
+    STACK_ALLOC,
+)
+from .tables import span, special
 
 ASK_ARENA_INDEX = 0
 ASK_SPAN_OF = 1
@@ -45,11 +55,26 @@ ASK_ARENA_L2 = 10
 ASK_OBJECT = 11
 
 
+@kjit
+def _manual_by_hand(h, kind, p, typ, n):
+    """SPAN_ALLOC of ``n`` pages or STACK_ALLOC of ``n`` bytes; address, 0 out of memory, or ``NEED_ROOM``."""
+    npages = n if kind == SPAN_ALLOC else max(n >> PAGE_SHIFT, np.int64(4))
+    if not mheap_has_room(h, npages):
+        return NEED_ROOM
+    h.current_p = p
+    if kind == STACK_ALLOC:
+        return stackalloc(h, n, p)
+    index = mheap_alloc_manual(h, n, typ, p)
+    return np.int64(0) if index == 0 else np.int64(span(h, index).start_addr)
+
+
 @kentry
 def do_by_hand(h, kind, p, flags, nbytes, addr):
     """Apply one event; its address, 0 or ``NEED_ROOM``. For MALLOC ``flags`` is 1 without pointers."""
     if kind == MALLOC:
         return mallocgc(h, nbytes, flags & 1 != 0, p, np.int64(0))
+    if kind == SPAN_ALLOC or kind == STACK_ALLOC:
+        return _manual_by_hand(h, kind, p, flags, nbytes)
     return apply_event(h, kind, p, flags, nbytes, addr)
 
 
@@ -60,16 +85,31 @@ def scavenge_by_hand(h, nbytes):
 
 
 @kjit
+def _outlives_its_sweep(h, s, obj):
+    """Whether the sweep that unswept span ``s`` still waits for keeps object ``obj``: marked, or to be finalized."""
+    if gc_bits_is_set(h, s.gcmark_bits, obj):
+        return True
+    current = np.int64(s.specials)
+    while current != 0:
+        sp = special(h, current)
+        if np.int64(sp.kind) == SPECIAL_FINALIZER and np.int64(sp.offset) // np.int64(s.elemsize) == obj:
+            return True
+        current = np.int64(sp.next)
+    return False
+
+
+@kjit
 def object_index_of(h, addr):
-    """(span, object) that holds ``addr``: span 0 outside the heap, object -1 where nothing is allocated."""
+    """(span, object) that holds ``addr``: span 0 outside the heap, object -1 where none is, or a dead one."""
     index = span_of_heap(h, addr)
     if index == 0:
         return index, np.int64(-1)
     s = span(h, index)
-    obj = np.int64(0) if s.spanclass >> 1 == 0 else mspan_obj_index(s, addr)
-    if obj >= np.int64(s.nelems) or not mspan_is_allocated(h, s, obj):
-        obj = np.int64(-1)
-    return index, obj
+    obj = mspan_obj_index(s, addr)
+    there = mspan_is_allocated(h, s, obj)
+    if there and np.int64(s.sweepgen) == np.int64(h.sweepgen) - 2:
+        there = _outlives_its_sweep(h, s, obj)
+    return index, obj if there else np.int64(-1)
 
 
 @kentry
@@ -86,13 +126,14 @@ def check_live(h, live):
 
 @kentry
 def collect_by_hand(h, live, page_marked, given):
-    """Collect: the objects at ``live`` (checked) live and nothing else; every span then needs sweeping. Returns 0.
+    """End marking: the objects at ``live`` (checked) live and nothing else; every span then needs sweeping.
 
     Every P gives back its cached spans and stacks.  Where ``given``, spans with inline marks have a page mark if they
-    hold an address of ``page_marked``, otherwise by rule.
+    hold an address of ``page_marked``, otherwise by rule.  Returns 0 or ``NEED_ROOM``.
     """
-    if h.gcphase == GC_OFF:
-        gc_start(h)
+    # The room that an allocation made for one sweep of everything may be used up by earlier collections.
+    if not mheap_has_room(h, np.int64(1)):
+        return NEED_ROOM
     clear_page_marks(h)
     for k in range(live.shape[0]):
         index, obj = object_index_of(h, np.int64(live[k]))

@@ -36,6 +36,7 @@ from .structs import (
     SUMMARY_LEVEL_BITS,
 )
 from .tables import gc_bits, in_use_range, set_block, span, summary
+from .verify_lists import Violation, verify_bitmap_arenas, verify_os, verify_specials, verify_stacks
 
 INVARIANTS = {
     "H1": "pages_in_use is the sum of npages over heap spans in use",
@@ -59,13 +60,17 @@ INVARIANTS = {
     "C1": "per class, objects allocated minus freed are the objects in spans",
     "F1": "span records are in use, in a P's cache or on the free list, and allspans and fixalloc count them so",
     "O1": "the OS backs what is not released, and nothing else of the heap",
+    "G1": "a bitmap arena is in exactly one of the lists free, next, current, previous, and gc_bits_sys counts them",
+    "G2": "no span has a bitmap in a free bitmap arena",
+    "K1": "the stacks of a pool's span are its alloc_count and those in its free list",
+    "K2": "a stack cache holds stacks of its size, and as many bytes as it says",
+    "L1": "a span list is linked both ways, its spans know it, and large free stacks wait only while marking",
     "O2": "Reserved, Prepared and Ready bytes sum to the arenas",
+    "O3": "the simulated OS has sorted, separate ranges, and every arena is in one",
+    "T1": "specials are sorted by offset and kind, on allocated objects; the page_specials bit says if there are any",
+    "T2": "per kind, special records in use are those in the lists of spans",
     "U1": "address ranges in use are sorted and apart",
 }
-
-
-class Violation(AssertionError):
-    """A recount failed; args: the invariant's id, then numbers."""
 
 
 @kjit
@@ -366,6 +371,10 @@ def verify_heap(h):
     _verify_span_counts(h)
     _verify_span_pages(h)
     _verify_accounts(h)
+    verify_os(h)
+    verify_bitmap_arenas(h)
+    verify_specials(h)
+    verify_stacks(h)
     _verify_chunks(h)
     _verify_summaries(h)
     _verify_span_objects(h)

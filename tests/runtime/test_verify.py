@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from runtime import test_verify_lists
 from runtime.test_run import MIB, PAGE, Heap
 
-from mheaplab.runtime import verify
+from mheaplab.runtime import verify, verify_lists
 from mheaplab.runtime.structs import SPAN_ALLOC_PTR_SCALAR_BITS, SPAN_ALLOC_WORK_BUF
 from mheaplab.runtime.verify import INVARIANTS, Violation
 
@@ -101,6 +102,8 @@ def _set_span(which, **values):
 def _free_to_released(heap):
     heap.h.stats.heap_free -= PAGE
     heap.h.stats.heap_released += PAGE
+    heap.h.stats.prepared += PAGE
+    heap.h.stats.ready -= PAGE
 
 
 def _page_of_span_elsewhere(heap):
@@ -179,7 +182,12 @@ def _sweepgen_of_unswept_when_drained(heap):
 
 
 def _off_the_free_list(heap):
-    heap.state.tables["spans"][int(heap.h.span_free)]["on_free_list"] = 0
+    heap.state.tables["spans"][int(heap.h.allp[0].mspancache.buf[0])]["unused"] = 0
+
+
+def _prepared_to_ready(heap):
+    heap.h.stats.prepared -= PAGE
+    heap.h.stats.ready += PAGE
 
 
 CORRUPTIONS = {
@@ -191,7 +199,7 @@ CORRUPTIONS = {
         _add("stats.in_ptr_scalar_bits", -PAGE),
         _add("stats.in_work_bufs", PAGE),
     ],
-    "H4": [_add("stats.mapped", PAGE), _add("stats.heap_free", PAGE)],
+    "H4": [_add("stats.ready", PAGE), _add("stats.heap_free", PAGE)],
     "H5": [_free_to_released],
     "H6": [
         lambda heap: heap.flip_arena_bit("page_in_use", heap.large),
@@ -219,7 +227,15 @@ CORRUPTIONS = {
         lambda heap: heap.h.stats.small_alloc_count.__setitem__(heap.spc >> 1, 0),
         lambda heap: heap.h.stats.small_free_count.__setitem__(7, 1),
     ],
-    "F1": [_add("spans_in_use"), _off_the_free_list],
+    "F1": [
+        _add("spanalloc.in_use", 144),
+        _add("spanalloc.sys"),
+        _add("allspans"),
+        lambda heap: heap.h.allp[0].mspancache.__setitem__("n", 1),
+        _off_the_free_list,
+    ],
+    "O1": [_prepared_to_ready],
+    "O2": [_add("stats.reserved", PAGE)],
     "U1": [_second_range_touches_first, _empty_range],
 }
 CASES = [
@@ -229,13 +245,14 @@ CASES = [
 ]
 
 
-def test_every_invariant_is_broken_here():
-    assert list(CORRUPTIONS) == list(INVARIANTS)
+def test_every_invariant_is_broken_here_or_in_test_verify_lists():
+    assert CORRUPTIONS.keys() | test_verify_lists.CORRUPTIONS.keys() == INVARIANTS.keys()
 
 
-def test_every_invariant_is_checked_in_the_source():
-    source = Path(verify.__file__).read_text()
-    assert set(re.findall(r'raise Violation\("(\w+)"', source)) == set(INVARIANTS)
+@pytest.mark.parametrize("module, broken", [(verify, CORRUPTIONS), (verify_lists, test_verify_lists.CORRUPTIONS)])
+def test_every_invariant_is_checked_in_the_source(module, broken):
+    source = Path(module.__file__).read_text()
+    assert set(re.findall(r'raise Violation\("(\w+)"', source)) == broken.keys()
 
 
 def test_healthy_heap_passes():
@@ -247,7 +264,7 @@ def test_healthy_heap_passes():
     in_use, stacks, other, free, released, mapped = heap.accounts()
     assert min(in_use, stacks, other, free, released) > 0
     assert in_use + stacks + other + free + released == mapped
-    assert int(heap.h.span_free) != 0 and int(heap.h.sweep_drained) == 0
+    assert heap.h.allp[0].mspancache.n > 0 and int(heap.h.sweep_drained) == 0
     assert heap.h.allp[0].pcache.cache != 0
     heap.sweep()
     heap.check()
