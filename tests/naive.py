@@ -16,6 +16,9 @@ from mheaplab.runtime import structs
 PAGE = int(structs.PAGE_SIZE)
 CHUNK_PAGES = int(structs.PALLOC_CHUNK_PAGES)
 CACHE_PAGES = int(structs.PAGE_CACHE_PAGES)
+SET_BLOCK = int(structs.SPAN_SET_BLOCK_ENTRIES)
+INDEX_CHUNKS = 8 * 4096
+"""Chunks for which a page of the scavenger's index has bits, with physical pages of 4096 bytes."""
 CHUNK_OFFSET = int(structs.ARENA_BASE_OFFSET) // PAGE // CHUNK_PAGES
 """Chunk index of address 0."""
 
@@ -121,14 +124,14 @@ class NaivePageCache:
 
     def alloc(self, n):
         """Take the lowest run of ``n`` pages; return (address, scavenged bytes), (0, 0) if there is none."""
-        for first in range(self.block, self.block + CACHE_PAGES - n + 1):
-            wanted = set(range(first, first + n))
-            if wanted <= self.pages:
-                scavenged = len(wanted & self.scavenged)
-                self.pages -= wanted
-                self.scavenged -= wanted
-                return first * PAGE, scavenged * PAGE
-        return 0, 0
+        i = find_run([page in self.pages for page in range(self.block, self.block + CACHE_PAGES)], n)
+        if i < 0:
+            return 0, 0
+        taken = set(range(self.block + i, self.block + i + n))
+        scavenged = len(taken & self.scavenged)
+        self.pages -= taken
+        self.scavenged -= taken
+        return (self.block + i) * PAGE, scavenged * PAGE
 
 
 class NaivePageAlloc:
@@ -140,19 +143,29 @@ class NaivePageAlloc:
         self.free = np.zeros(0, bool)
         self.scavenged = np.zeros(0, bool)
         self.marked = set()  # chunks that may have something to scavenge
+        self.mapped = (0, 0)  # pages of the scavenger's index, from and to; 0: no bound yet
+        self.released = 0  # pages scavenged so far
+        self.pieces = []  # runs of ``page`` without a gap: (place of the first, page numbers from, to)
 
     # What is where
 
+    def place(self, address, npages=1):
+        """Return the place of the page of ``address``, None unless it and the next ones, ``npages``, are all known."""
+        first = address // PAGE
+        for place, start, end in self.pieces:
+            if start <= first and first + npages <= end:
+                return place + first - start
+        return None
+
     def at(self, address, npages=1):
         """Return the places of ``npages`` pages from ``address`` on, which must all be known, as a slice."""
-        first = address // PAGE
-        i = int(np.searchsorted(self.page, first))
-        assert np.array_equal(self.page[i : i + npages], np.arange(first, first + npages)), "page outside the heap"
+        i = self.place(address, npages)
+        assert i is not None, "page outside the heap"
         return slice(i, i + npages)
 
     def chunks(self):
         """Return the chunk indexes of the heap, ascending."""
-        return np.unique(self.page // CHUNK_PAGES) + CHUNK_OFFSET
+        return self.page[::CHUNK_PAGES] // CHUNK_PAGES + CHUNK_OFFSET
 
     def chunk_at(self, ci):
         """Return the places of the pages of chunk ``ci``."""
@@ -160,12 +173,16 @@ class NaivePageAlloc:
 
     def in_use(self):
         """Return the address ranges of the heap as (base, limit)."""
-        return [(start * PAGE, end * PAGE) for start, end in _number_runs(self.page)]
+        return [(start * PAGE, end * PAGE) for _, start, end in self.pieces]
 
     def lowest_free(self):
         """Return the address of the lowest free page, None if there is none."""
-        places = np.flatnonzero(self.free)
-        return int(self.page[places[0]]) * PAGE if len(places) else None
+        i = self.free.tobytes().find(1)
+        return int(self.page[i]) * PAGE if i >= 0 else None
+
+    def runs_of(self, wanted):
+        """Return the maximal runs of pages where the bitmap ``wanted`` is true as (address, pages), in order."""
+        return [(start * PAGE, end - start) for start, end in _number_runs(self.page[wanted])]
 
     def summary(self, level, i):
         """Return (start, most, end) of the pages under entry ``i`` of ``level``, those outside the heap being taken."""
@@ -174,17 +191,15 @@ class NaivePageAlloc:
     def summaries(self, level, entries):
         """Return the summary of each of ``entries`` of ``level``."""
         log_pages = 48 - 13 - structs.SUMMARY_L0_BITS - structs.SUMMARY_LEVEL_BITS * level
-        free_runs = np.array(_number_runs(self.page[self.free]), np.int64).reshape(-1, 2)
-        found = []
-        for i in entries:
-            low = (int(i) << log_pages) - CHUNK_OFFSET * CHUNK_PAGES
-            high = low + (1 << log_pages)
-            clipped = np.clip(free_runs, low, high)
-            length = clipped[:, 1] - clipped[:, 0]
-            start = length[clipped[:, 0] == low].max(initial=0)
-            end = length[clipped[:, 1] == high].max(initial=0)
-            found.append((int(start), int(length.max(initial=0)), int(end)))
-        return found
+        low = (np.array(entries, np.int64)[:, None] << log_pages) - CHUNK_OFFSET * CHUNK_PAGES
+        high = low + (1 << log_pages)
+        # A row for each entry, with every free run cut to what lies under it.
+        first, end = (np.clip(bounds, low, high) for bounds in _run_bounds(self.page[self.free]))
+        length = end - first
+        at_start = np.where(first == low, length, 0).max(axis=1, initial=0)
+        at_end = np.where(end == high, length, 0).max(axis=1, initial=0)
+        most = length.max(axis=1, initial=0)
+        return list(zip(at_start.tolist(), most.tolist(), at_end.tolist(), strict=True))
 
     # What can be done
 
@@ -194,17 +209,39 @@ class NaivePageAlloc:
         end = -(-(address + nbytes) // PAGE // CHUNK_PAGES) * CHUNK_PAGES
         i = int(np.searchsorted(self.page, first))
         assert i == len(self.page) or end <= self.page[i], "growth overlaps the heap"
-        self.page = np.insert(self.page, i, np.arange(first, end))
-        self.free = np.insert(self.free, i, np.ones(end - first, bool))
-        self.scavenged = np.insert(self.scavenged, i, np.ones(end - first, bool))
+        new = np.arange(first, end)
+        self.page = np.concatenate((self.page[:i], new, self.page[i:]))
+        self.free = np.concatenate((self.free[:i], new >= first, self.free[i:]))
+        self.scavenged = np.concatenate((self.scavenged[:i], new >= first, self.scavenged[i:]))
+        self.pieces, place = [], 0
+        for start, stop in _number_runs(self.page):
+            self.pieces.append((place, start, stop))
+            place += stop - start
+        self._map_index(first // CHUNK_PAGES + CHUNK_OFFSET, end // CHUNK_PAGES + CHUNK_OFFSET)
+
+    def _map_index(self, first, end):
+        """Map the scavenger's index for chunks [first, end) as Go 1.19 does: what is mapped loses its marks.
+
+        One range of pages is kept mapped, wide enough for the whole heap, so growth maps what lies between.  But 0 is
+        also the lower bound that the first growth leaves, and so the next bound above it is taken for the first.
+        """
+        low, high = self.mapped
+        need_low = min(first // INDEX_CHUNKS, high)
+        need_high = max(-(-end // INDEX_CHUNKS), low)
+        if need_low < low or need_high > high:
+            kept = [ci for ci in self.marked if low <= ci // INDEX_CHUNKS < high]
+            beside = [ci for ci in self.marked if not need_low <= ci // INDEX_CHUNKS < need_high]
+            self.marked = set(kept + beside)
+            self.mapped = (min(need_low, low or need_low), max(need_high, high))
 
     def find(self, n):
         """Return the lowest address of ``n`` free pages in a row, 0 if there is none."""
-        numbers = self.page[self.free]
-        if len(numbers) < n:
-            return 0
-        fits = np.flatnonzero(numbers[n - 1 :] - numbers[: len(numbers) - n + 1] == n - 1)
-        return int(numbers[fits[0]]) * PAGE if len(fits) else 0
+        free = self.free.tobytes()
+        for place, start, end in self.pieces:
+            i = free.find(bytes([1]) * n, place, place + end - start)
+            if i >= 0:
+                return (start + i - place) * PAGE
+        return 0
 
     def alloc_range(self, address, n):
         """Take ``n`` free pages from ``address`` on; return their scavenged bytes."""
@@ -226,7 +263,8 @@ class NaivePageAlloc:
         assert not self.free[at].any(), "freeing a free page"
         self.free[at] = True
         if not scavenged:
-            self.marked |= set((self.page[at] // CHUNK_PAGES + CHUNK_OFFSET).tolist())
+            self.marked |= {int(page) // CHUNK_PAGES + CHUNK_OFFSET for page in self.page[at][::CHUNK_PAGES]}
+            self.marked.add(int(self.page[at][-1]) // CHUNK_PAGES + CHUNK_OFFSET)
 
     def alloc_to_cache(self):
         """Return a cache with all free pages of the aligned 64-page block that holds the lowest free page."""
@@ -245,16 +283,17 @@ class NaivePageAlloc:
     def flush(self, cache):
         """Give the pages of ``cache`` back, scavenged ones as scavenged. No chunk is marked."""
         for page in cache.pages:
-            self.free[self.at(page * PAGE)] = True
-            self.scavenged[self.at(page * PAGE)] = page in cache.scavenged
+            i = self.at(cache.block * PAGE, CACHE_PAGES).start + page - cache.block
+            self.free[i] = True
+            self.scavenged[i] = page in cache.scavenged
 
     def scavenge_at(self, address, n):
         """Scavenge ``n`` pages from ``address`` on; return whether all are of the heap, free and not yet scavenged."""
-        i = int(np.searchsorted(self.page, address // PAGE))
-        known = np.array_equal(self.page[i : i + n], np.arange(address // PAGE, address // PAGE + n))
-        if not known or not (self.free & ~self.scavenged)[i : i + n].all():
+        i = self.place(address, n)
+        if i is None or not (self.free & ~self.scavenged)[i : i + n].all():
             return False
         self.scavenged[i : i + n] = True
+        self.released += n
         return True
 
     def scavenge_one(self, ci, most):
@@ -277,14 +316,17 @@ class NaivePageAlloc:
         return 0, 0
 
 
+def _run_bounds(numbers):
+    """Return the first values of the runs of consecutive values in an ascending array, and what follows the last."""
+    begins = np.ones(len(numbers) + 1, bool)
+    begins[1:-1] = numbers[1:] != numbers[:-1] + 1
+    return numbers[begins[:-1]], numbers[begins[1:]] + 1
+
+
 def _number_runs(numbers):
-    """Return the runs of consecutive values of an ascending array as (first, last + 1)."""
-    if len(numbers) == 0:
-        return []
-    ends = np.flatnonzero(np.diff(numbers) != 1)
-    first = numbers[np.concatenate(([0], ends + 1))]
-    last = numbers[np.concatenate((ends, [len(numbers) - 1]))]
-    return list(zip(first.tolist(), (last + 1).tolist(), strict=True))
+    """Return the runs of consecutive values in an ascending array as [(first, last + 1)]."""
+    first, end = _run_bounds(numbers)
+    return list(zip(first.tolist(), end.tolist(), strict=True))
 
 
 class NaiveAddrRanges:
@@ -316,10 +358,11 @@ class NaiveAddrRanges:
 
 
 class NaiveSpanSet:
-    """A queue, first in, first out."""
+    """A queue, first in, first out, whose entries stand in blocks of 512 by the order in which they were pushed."""
 
     def __init__(self):
         self.queue = collections.deque()
+        self.popped = 0  # entries, since the set was last begun
 
     def push(self, s):
         """Append ``s``."""
@@ -327,11 +370,23 @@ class NaiveSpanSet:
 
     def pop(self):
         """Take the oldest, 0 if there is none."""
-        return self.queue.popleft() if self.queue else 0
+        if not self.queue:
+            return 0
+        self.popped += 1
+        return self.queue.popleft()
 
     def reset(self):
         """Begin anew, which only an empty set may."""
         assert not self.queue, "attempt to clear non-empty span set"
+        self.popped = 0
+
+    def blocks(self):
+        """Return how many blocks the set has: from that of the next entry to pop to that of the last one pushed.
+
+        A block comes with its first entry and goes with its last, so one in which both pop and push go on stays.
+        """
+        pushed = self.popped + len(self.queue)
+        return -(-pushed // SET_BLOCK) - self.popped // SET_BLOCK
 
 
 class NaiveNeedsZero:
@@ -342,14 +397,23 @@ class NaiveNeedsZero:
 
     def __init__(self, arena_pages):
         self.arena_pages = arena_pages
-        self.used = collections.defaultdict(set)  # pages used, as page within the arena, by arena number
+        # By arena number, a byte for each page of the arena: 1 if it was ever used.
+        self.used = collections.defaultdict(lambda: bytearray(arena_pages))
+
+    def zeroed_pages(self, arena):
+        """Return how many pages of ``arena`` lie at or below its highest page ever used."""
+        return self.used[arena].rfind(1) + 1
 
     def alloc(self, address, npages):
         """Use ``npages`` pages from ``address`` on; return whether one of them may hold old contents."""
-        places = [divmod(p, self.arena_pages) for p in range(address // PAGE, address // PAGE + npages)]
-        dirty = any(page <= max(self.used[arena], default=-1) for arena, page in places)
-        for arena, page in places:
-            self.used[arena].add(page)
+        dirty = False
+        page, end = address // PAGE, address // PAGE + npages
+        while page < end:
+            arena, first = divmod(page, self.arena_pages)
+            n = min(end - page, self.arena_pages - first)
+            dirty |= first < self.zeroed_pages(arena)
+            self.used[arena][first : first + n] = bytes([1]) * n
+            page += n
         return dirty
 
 

@@ -151,30 +151,29 @@ def collect_by_hand(h, live, page_marked, given):
 
 @kentry
 def ask(h, question, addr, out):
-    """Answer ``question`` about ``addr`` (an arena index for some); further numbers of the answer go to ``out``."""
-    answer = np.int64(0)
+    """Answer ``question`` about ``addr`` (an arena index for some) in ``out``, which for some takes several numbers."""
     if question == ASK_ARENA_INDEX:
-        answer = arena_index(h, addr)
+        out[0] = arena_index(h, addr)
     elif question == ASK_ARENA_BASE:
-        answer = arena_base(h, addr)
+        out[0] = arena_base(h, addr)
     elif question == ASK_ARENA_L1:
-        answer = arena_idx_l1(h, addr)
+        out[0] = arena_idx_l1(h, addr)
     elif question == ASK_ARENA_L2:
-        answer = arena_idx_l2(h, addr)
+        out[0] = arena_idx_l2(h, addr)
     elif question == ASK_ARENA:
-        answer = arenas_lookup(h, arena_index(h, addr))
+        out[0] = arenas_lookup(h, arena_index(h, addr))
     elif question == ASK_SPAN_OF:
-        answer = span_of(h, addr)
+        out[0] = span_of(h, addr)
     elif question == ASK_SPAN_OF_HEAP:
-        answer = span_of_heap(h, addr)
+        out[0] = span_of_heap(h, addr)
     elif question == ASK_SPAN_OF_UNCHECKED:
-        answer = span_of_unchecked(h, addr)
+        out[0] = span_of_unchecked(h, addr)
     elif question == ASK_IN_HEAP:
-        answer = np.int64(in_heap(h, addr))
+        out[0] = np.int64(in_heap(h, addr))
     elif question == ASK_IN_HEAP_OR_STACK:
-        answer = np.int64(in_heap_or_stack(h, addr))
+        out[0] = np.int64(in_heap_or_stack(h, addr))
     elif question == ASK_PAGE_INDEX:
-        answer, out[0], out[1] = page_index_of(h, addr)
+        out[0], out[1], out[2] = page_index_of(h, addr)
     elif question == ASK_OBJECT:
-        answer, out[0] = object_index_of(h, addr)
-    return answer
+        out[0], out[1] = object_index_of(h, addr)
+    return np.int64(0)

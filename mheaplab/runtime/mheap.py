@@ -66,7 +66,8 @@ def mheap_has_room(h, npages):
 
     Everything an event may take is bounded here, so that inside it nothing runs out: span records for a refill of the
     P's cache, a row of the span log, arenas and chunks for the growth, rows of address ranges, bitmaps to sweep every
-    span once, blocks for every set entry, and a record for the links of a stack pool's span.
+    span twice (two collections may come before the next allocation), blocks for every set entry, and a record for the
+    links of a stack pool's span.
     """
     arenas = (npages << PAGE_SHIFT >> np.int64(h.params.log_arena_bytes)) + 2
     h.need_arenas = arenas
@@ -83,7 +84,7 @@ def mheap_has_room(h, npages):
         return False
     if h.slots_free == 0 and np.int64(h.stack_slots_len) >= np.int64(h.stack_slots_cap):
         return False
-    words = np.int64(h.bits_words) + 2 * WORST_BITMAP_WASTE
+    words = 2 * np.int64(h.bits_words) + 2 * WORST_BITMAP_WASTE
     bit_arenas = words // (GC_BITS_CHUNK_WORDS - 2 * WORST_BITMAP_WASTE) + 2
     if np.int64(h.gc_bits_len) + bit_arenas * GC_BITS_CHUNK_WORDS > np.int64(h.gc_bits_cap):
         return False

@@ -15,7 +15,7 @@ import numpy as np
 
 from ._jit import kentry, kinline, kjit
 from .malloc import NEED_ROOM, mallocgc, mallocgc_span_class
-from .mbitmap import mspan_count_alloc
+from .mbitmap import mspan_count_alloc, mspan_is_allocated, mspan_obj_index
 from .mcache import mcache_release_all, p_or_p0
 from .mfinal import add_special_of, remove_special_of, special_kind_known, specials_have_room
 from .mgc import (
@@ -159,12 +159,25 @@ def _stack_alloc(h, n, p):
     return addr
 
 
+@kjit
+def _object_is_there(h, addr):
+    """Whether ``addr`` is in an allocated object once its span is swept; addspecial and removespecial sweep first."""
+    index = span_of_heap(h, addr)
+    if index == 0:
+        return False
+    ensure_swept(h, index)
+    if span_of_heap(h, addr) == 0:
+        return False
+    s = span(h, index)
+    return mspan_is_allocated(h, s, mspan_obj_index(s, addr))
+
+
 @kinline
 def _change_special(h, add, kind, ref_addr, value):
     """ADD_SPECIAL and REMOVE_SPECIAL on the object at ``ref_addr``; 1, or NEED_ROOM. Done or not: ``h.out_pages``."""
     if not special_kind_known(h, kind):
         raise BadEvent("no such kind of special in this version of Go", kind)
-    if span_of_heap(h, ref_addr) == 0:
+    if not _object_is_there(h, ref_addr):
         raise BadEvent("special of an object that is not there", ref_addr)
     if not add:
         h.out_pages = np.int64(1) if remove_special_of(h, ref_addr, kind) else np.int64(0)
@@ -217,6 +230,12 @@ def _is_inside_allocation(h, most):
     )
 
 
+@kinline
+def _takes_a_span(kind):
+    """Whether an event of ``kind`` may call allocSpan."""
+    return kind == MALLOC or kind == SPAN_ALLOC or kind == STACK_ALLOC
+
+
 @kjit
 def _scavenge_or_wait(h, ev, out, event):
     """SCAVENGE ``event``: make it, or let it and those that follow wait for the allocation that made them.
@@ -231,7 +250,7 @@ def _scavenge_or_wait(h, ev, out, event):
         n = ev.kind.shape[0]
         while stop < n and ev.kind[np.uint64(stop)] == SCAVENGE:
             stop += 1
-        if stop < n and (ev.kind[np.uint64(stop)] == MALLOC or ev.kind[np.uint64(stop)] == SPAN_ALLOC):
+        if stop < n and _takes_a_span(ev.kind[np.uint64(stop)]):
             h.waiting_first = event
             h.waiting_stop = stop
             return
@@ -309,6 +328,8 @@ def apply_event(h, kind, p, flags, nbytes, ref_addr):
     elif kind == ADD_SPECIAL or kind == REMOVE_SPECIAL:
         result = _change_special(h, kind == ADD_SPECIAL, flags, ref_addr, nbytes)
     elif kind == GC_START:
+        if not mheap_has_room(h, np.int64(1)):
+            return NEED_ROOM
         gc_start(h)
     elif kind == SCAVENGE_ALL:
         h.out_scav = mheap_scavenge_all(h)
@@ -338,6 +359,8 @@ def run_events(h, ev, out, start, stop):
                 raise Throw("out of memory", event)
             out_addr[i] = np.uint64(addr)
         elif kind == SWEEP_START:
+            if not mheap_has_room(h, np.int64(1)):
+                return event
             h.current_p = np.int64(ps[i])
             _sweep_start(h, ev, refs[i], out_addr)
         elif kind == SCAVENGE:

@@ -62,6 +62,32 @@ def _total_memory():
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def mheap_init(h):
+    """mheap.init: make the zeroed record ``h``, whose parameters and tables are set, an empty heap."""
+    # Index 0 of every table of records is nil; the bitmap table's first arena and the chunk table's first block
+    # are left out for the same reason. The pad lets a bitmap near the end be read as sixteen words.
+    h.spans_len = h.heap_arenas_len = h.set_blocks_len = h.specials_len = h.stack_slots_len = 1
+    h.gc_bits_len = GC_BITS_CHUNK_WORDS
+    h.pallocs_len = PALLOC_CHUNKS_L2
+    h.sweepgen = FIRST_SWEEPGEN
+    h.sweep_drained = 1
+    h.sweep_arenas = 0
+    h.reclaim_index = 1 << 62
+    h.log_spans = 1
+    h.gc_percent_goal = -1
+    h.current_p = NO_P
+    page_alloc_init(h)
+    arena_hints_init(h)
+    # A flat arenas map has a first level of one entry, which is there from the start.
+    h.arena_l1[0] = h.params.arena_l1_bits == 0
+    fixalloc_init(h.spanalloc, h.params.mspan_bytes)
+    for kind in range(SPECIAL_KINDS):
+        fixalloc_init(h.specialalloc[kind], h.params.special_bytes[kind])
+    sizes = h.params.class_to_size[:MAX_CLASSES].astype(np.int64)
+    pages = h.params.class_to_allocnpages[:MAX_CLASSES].astype(np.int64)
+    h.class_nelems[:] = class_objects(sizes, pages, h.params)
+
+
 class HeapState:
     """The arrays of one heap.
 
@@ -101,7 +127,7 @@ class HeapState:
         room["set_blocks"] = _set_blocks_for(room["spans"])
         for name in TABLES:
             self._place(name, fixed[name] if name in FIXED_TABLES else room[name])
-        self._init_record()
+        mheap_init(self.h)
         self._occupy(occupied)
 
     def _occupy(self, ranges):
@@ -133,31 +159,6 @@ class HeapState:
         if name in FIXED_TABLES:
             self.h[f"{name}_len"] = count
 
-    def _init_record(self):
-        h = self.h
-        # Index 0 of every table of records is nil; the bitmap table's first arena and the chunk table's first block
-        # are left out for the same reason. The pad lets a bitmap near the end be read as sixteen words.
-        h.spans_len = h.heap_arenas_len = h.set_blocks_len = h.specials_len = h.stack_slots_len = 1
-        h.gc_bits_len = GC_BITS_CHUNK_WORDS
-        h.pallocs_len = PALLOC_CHUNKS_L2
-        h.sweepgen = FIRST_SWEEPGEN
-        h.sweep_drained = 1
-        h.sweep_arenas = 0
-        h.reclaim_index = 1 << 62
-        h.log_spans = 1
-        h.gc_percent_goal = -1
-        h.current_p = NO_P
-        page_alloc_init(h)
-        arena_hints_init(h)
-        # A flat arenas map has a first level of one entry, which is there from the start.
-        h.arena_l1[0] = h.params.arena_l1_bits == 0
-        fixalloc_init(h.spanalloc, h.params.mspan_bytes)
-        for kind in range(SPECIAL_KINDS):
-            fixalloc_init(h.specialalloc[kind], h.params.special_bytes[kind])
-        sizes = h.params.class_to_size[:MAX_CLASSES].astype(np.int64)
-        pages = h.params.class_to_allocnpages[:MAX_CLASSES].astype(np.int64)
-        h.class_nelems[:] = class_objects(sizes, pages, h.params)
-
     def grow(self, more_arenas=0):
         """Double every table that is more than half full; make room for ``more_arenas`` arenas.
 
@@ -167,7 +168,9 @@ class HeapState:
             If a table would be larger than the machine's memory.
         """
         h = self.h
-        for name, more in (("spans", MSPAN_CACHE_LEN), ("specials", 1), ("finalizers", 1), ("stack_slots", 1)):
+        # Every special there is may have to be queued once (specials_have_room).
+        queued = 1 + int(h.specials_len)
+        for name, more in (("spans", MSPAN_CACHE_LEN), ("specials", 1), ("finalizers", queued), ("stack_slots", 1)):
             used = int(h[f"{name}_len"]) + more
             if used * 2 > int(h[f"{name}_cap"]):
                 self._place(name, 2 * used)

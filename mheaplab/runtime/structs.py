@@ -108,12 +108,12 @@ SWEEPONE = 5
 ENSURE_SWEPT = 6
 SCAVENGE = 7
 PCACHE_FLUSH = 8
-# Event kinds that recorded cases do not have; a workload may.
 ADD_SPECIAL = 9
 REMOVE_SPECIAL = 10
 STACK_ALLOC = 11
 STACK_FREE = 12
 GC_START = 13
+# Event kinds that recorded cases do not have; a workload may.
 SCAVENGE_ALL = 14
 KIND_NAMES = (
     "MALLOC",
@@ -132,7 +132,7 @@ KIND_NAMES = (
     "GC_START",
     "SCAVENGE_ALL",
 )
-RECORDED_KINDS = 9
+RECORDED_KINDS = 14
 """Kinds below this one are what a recorded case may hold."""
 
 

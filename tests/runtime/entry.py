@@ -9,6 +9,8 @@ at the first operation whose answer differs, so that a failure names it.  ``new_
 with given pages taken and scavenged, as Go's NewPageAlloc of runtime/export_test.go does for Go's tests.
 """
 
+import collections
+
 import naive
 import numpy as np
 from numba import config
@@ -78,6 +80,8 @@ OPS = (
     "GROW ALLOC ALLOC_RANGE FREE FREE_SCAVENGED UPDATE MAP_ARENA TO_CACHE CACHE_ALLOC FLUSH "
     "SCAVENGE_ONE SCAVENGE_NEXT SCAVENGE_AT CANDIDATE MARK CLEAR FIND"
 ).split()
+NOT_DONE = -1
+"""Search address of an operation that was not made. An address is never negative."""
 GROW, ALLOC, ALLOC_RANGE, FREE, FREE_SCAVENGED, UPDATE, MAP_ARENA, TO_CACHE, CACHE_ALLOC, FLUSH = range(10)
 SCAVENGE_ONE, SCAVENGE_NEXT, SCAVENGE_AT, CANDIDATE, MARK, CLEAR, FIND = range(10, 17)
 
@@ -165,13 +169,19 @@ class PageScript:
     ----------
     twin : naive.NaivePageAlloc
         The twin after the operations so far.
+    arenas : set of int
+        The arenas (of 64 MiB) that were mapped.
+    tally : collections.Counter
+        How often each operation was done, by its name and whether it should answer anything but zeros.
     """
 
     def __init__(self, twin=None):
         self.twin = twin or naive.NaivePageAlloc()
         self.caches = {}
         self._in_use = self.twin.in_use()
-        self._arenas = set()
+        self.arenas = set()
+        self.tally = collections.Counter()
+        self._done = []
         self._rows = []
         self._want = []
         self._after = []
@@ -179,6 +189,7 @@ class PageScript:
     def add(self, kind, a=0, b=0, p=0, want=()):
         """Append an operation and its answer."""
         self._rows.append((kind, p, a, b))
+        self.tally[OPS[kind], any(want)] += 1
         self._want.append([_signed(w) for w in want] + [0] * (3 - len(want)))
         self._after.append((self.twin.lowest_free(), self._in_use))
 
@@ -188,7 +199,7 @@ class PageScript:
         self.add(GROW, address, nbytes)
 
     def map_arena(self, address):
-        self._arenas.add((address + int(ARENA_BASE_OFFSET)) >> 26)
+        self.arenas.add((address + int(ARENA_BASE_OFFSET)) >> 26)
         self.add(MAP_ARENA, address)
 
     def alloc(self, n):
@@ -237,58 +248,88 @@ class PageScript:
         """Run the operations added since the last run, compare every answer, and check the search address."""
         ops = np.array(self._rows, np.int64).reshape(-1, 4)
         want = np.array(self._want, np.int64).reshape(-1, 3)
-        got = np.zeros((len(ops), 4), np.int64)
-        done = drive_pages(state.h, ops, want, got)
+        got = np.full((len(ops), 4), NOT_DONE, np.int64)
+        try:
+            done = drive_pages(state.h, ops, want, got)
+        except (RuntimeError, IndexError) as error:
+            error.add_note(f"at {self._named(int((got[:, 3] != NOT_DONE).sum()))}")
+            raise
         if not done:
             return
-        answer = got[done - 1, :3].tolist()
-        what = f"operation {done} of {len(ops)}, {OPS[ops[done - 1, 0]]} {ops[done - 1, 1:].tolist()}"
-        assert answer == want[done - 1].tolist(), what
+        assert got[done - 1, :3].tolist() == want[done - 1].tolist(), self._named(done - 1)
         for k, (search, (lowest, in_use)) in enumerate(zip(got[:, 3].tolist(), self._after, strict=True)):
-            self._check_search(search, lowest, in_use, f"after operation {k + 1}, {OPS[ops[k, 0]]}")
+            self._check_search(search, lowest, in_use, k)
+        self._done += self._rows
         self._rows, self._want, self._after = [], [], []
 
-    def _check_search(self, search, lowest, in_use, when):
-        """Check what holds of the search address after every operation: nothing is free below, and the page exists."""
-        assert lowest is None or search <= lowest, f"free page below searchAddr {when}"
+    def _named(self, k):
+        """Return the words for operation ``k`` of those that are not yet done."""
+        kind, *rest = self._rows[k]
+        return f"operation {len(self._done) + k + 1}, {OPS[kind]} {rest}"
+
+    def listing(self):
+        """Return all operations, a line each: number, name, P and two arguments."""
+        rows = enumerate(self._done + self._rows, 1)
+        return "\n".join(f"{k:4} {OPS[kind]:14} P {p} {a:#x} {b}" for k, (kind, p, a, b) in rows)
+
+    def _check_search(self, search, lowest, in_use, k):
+        """Check what holds of the search address after operation ``k``: nothing is free below, and the page exists."""
+        assert lowest is None or search <= lowest, f"free page below searchAddr after {self._named(k)}"
         known = search == MAX_SEARCH_ADDR or any(base <= search < limit for base, limit in in_use)
-        assert known or (search + int(ARENA_BASE_OFFSET)) >> 26 in self._arenas, f"searchAddr outside the heap {when}"
+        known = known or (search + int(ARENA_BASE_OFFSET)) >> 26 in self.arenas
+        assert known, f"searchAddr outside the heap after {self._named(k)}"
 
 
 def check_pages(state, twin):
     """Check bitmaps, ranges, bounds and all five levels of summaries against the twin."""
+    check_bitmaps(state, twin)
+    check_summaries(state, twin)
+    check_strays(state, twin)
+
+
+def check_bitmaps(state, twin):
+    """Check which chunks the heap has, and the state of every page."""
     h = state.h
     chunks = twin.chunks()
-    pallocs = state.tables["pallocs"]
-    for ci in chunks.tolist():
-        data = pallocs[int(h.chunks_l1[ci >> 13]) + (ci & 8191)]
-        at = twin.chunk_at(ci)
-        assert np.array_equal(naive.to_bits(data["alloc"]["w"]), ~twin.free[at]), f"taken pages of chunk {ci}"
-        assert np.array_equal(naive.to_bits(data["scavenged"]["w"]), twin.scavenged[at]), f"scavenged in chunk {ci}"
-        leaf = int(state.tables["summary"][int(h.level_offset[4]) + ci])
-        assert naive.unpack_sum(leaf) == naive.summarize(twin.free[at].tolist()), f"leaf summary of chunk {ci}"
+    data = state.tables["pallocs"][place_of_chunks(state, chunks)]
+    free = ~naive.to_bits(data["alloc"]["w"])
+    assert np.array_equal(free, twin.free), f"taken pages of {_differing(free, twin.free, chunks)}"
+    scavenged = naive.to_bits(data["scavenged"]["w"])
+    assert np.array_equal(scavenged, twin.scavenged), f"scavenged in {_differing(scavenged, twin.scavenged, chunks)}"
     assert (int(h.chunk_start), int(h.chunk_end)) == (int(chunks[0]), int(chunks[-1]) + 1)
     ranges = state.tables["in_use"][: int(h.in_use_len)]
-    assert [(int(r["base_addr"]), int(r["limit"])) for r in ranges] == twin.in_use()
-    check_summaries(state, twin)
+    assert list(zip(ranges["base_addr"].tolist(), ranges["limit"].tolist(), strict=True)) == twin.in_use()
+
+
+def _differing(got, want, chunks):
+    """Return the words for the first page that differs between two bitmaps of the given chunks."""
+    i = int(np.flatnonzero(got != want)[0])
+    return f"chunk {chunks[i // CHUNK_PAGES]}: page {i % CHUNK_PAGES} is {got[i]}"
 
 
 def check_summaries(state, twin):
-    """Check every entry of the tree above a chunk of the heap, the entries beside it, and that the others are 0."""
+    """Check every entry of the tree above a chunk of the heap, and the entries beside it."""
     chunks = twin.chunks()
     words = state.tables["summary"]
     for level in range(SUMMARY_LEVELS):
         offset = int(state.h.level_offset[level])
-        covering = np.unique(chunks >> 3 * (SUMMARY_LEVELS - 1 - level))
-        entries = np.unique(np.concatenate((covering - 1, covering, covering + 1)))
-        got = [naive.unpack_sum(int(w)) for w in words[offset + entries]]
+        covering = set((chunks >> 3 * (SUMMARY_LEVELS - 1 - level)).tolist())
+        entries = sorted({i + beside for i in covering for beside in (-1, 0, 1)})
         want = twin.summaries(level, entries)
-        assert got == want, f"summaries of level {level} differ"
-        packed = [naive.pack_sum(*w) for w in want]
-        assert packed == words[offset + entries].tolist(), f"packing at level {level}"
-        if level < 2:  # the others are large, and reading them would take the memory
-            used = np.flatnonzero(words[offset : offset + (1 << 14 + 3 * level)])
-            assert set(used.tolist()) <= set(covering.tolist()), f"stray summary at level {level}"
+        got = words[offset + np.array(entries)].tolist()
+        # Both ways: that the word is right, and that it is read right.
+        assert [naive.unpack_sum(word) for word in got] == want, f"summaries of level {level}, entries {entries}"
+        assert [naive.pack_sum(*w) for w in want] == got, f"packing at level {level}"
+
+
+def check_strays(state, twin):
+    """Check that all other entries of the upper levels are 0; reading the lower ones would take the memory."""
+    chunks = twin.chunks()
+    for level in range(2):
+        offset = int(state.h.level_offset[level])
+        used = np.flatnonzero(state.tables["summary"][offset : offset + (1 << 14 + 3 * level)])
+        covering = chunks >> 3 * (SUMMARY_LEVELS - 1 - level)
+        assert set(used.tolist()) <= set(covering.tolist()), f"stray summary at level {level}"
 
 
 def new_twin(taken, scavenged=None):
@@ -315,16 +356,27 @@ def new_page_alloc(taken, scavenged=None, **changes):
     for ci in taken:
         script.add(GROW, page_base(ci), CHUNK_BYTES)
     script.run(state)
-    for ci in taken:
-        at = script.twin.chunk_at(ci)
-        data = state.tables["pallocs"][int(state.h.chunks_l1[ci >> 13]) + (ci & 8191)]
-        data["alloc"]["w"] = naive.to_words(~script.twin.free[at])
-        data["scavenged"]["w"] = naive.to_words(script.twin.scavenged[at])
-        if ci in script.twin.marked:
-            script.add(MARK, ci, ci)
-        script.add(UPDATE, page_base(ci), CHUNK_PAGES)
+    write_pages(state, script)
     script.run(state)
     return state, script
+
+
+def write_pages(state, script):
+    """Write the twin's bitmaps into ``state``, and append the operations that make the rest of it follow."""
+    chunks, twin = script.twin.chunks(), script.twin
+    data = state.tables["pallocs"]
+    at = place_of_chunks(state, chunks)
+    data["alloc"]["w"][at] = naive.to_words(~twin.free).reshape(-1, 8)
+    data["scavenged"]["w"][at] = naive.to_words(twin.scavenged).reshape(-1, 8)
+    for ci in chunks.tolist():
+        if ci in twin.marked:
+            script.add(MARK, ci, ci)
+        script.add(UPDATE, page_base(ci), CHUNK_PAGES)
+
+
+def place_of_chunks(state, chunks):
+    """Return where the table ``pallocs`` has the given chunks of the heap."""
+    return state.h.chunks_l1[chunks >> 13].astype(np.int64) + (chunks & 8191)
 
 
 def page_bitmap(ranges):

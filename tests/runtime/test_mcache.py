@@ -80,7 +80,7 @@ def test_flush_ends_the_tiny_block():
     assert (int(cache.tiny), int(cache.tinyoffset), int(cache.tiny_allocs)) == (0, 0, 0)
     assert counts(heap, 2) == (1, 16, 16, 1)
     assert heap.malloc(4) == first + 16
-    assert not heap.h.allp[0].mcache.alloc[:5].any() and heap.h.allp[0].mcache.alloc[5] == 1
+    assert heap.h.allp[0].mcache.alloc[:6].tolist() == [0] * 5 + [heap.span_index(first)]
 
 
 def test_refill_of_the_tiny_class_counts_tiny_objects():

@@ -25,6 +25,8 @@ from runtime.entry import (
     page_bitmap,
     same_pages,
 )
+from runtime.spans import FLUSH_PAGES, SCAVENGE_ALL, Spans
+from runtime.spans import SCAVENGE as SCAVENGE_BYTES
 
 from mheaplab.runtime.mgcscavenge import NO_LIMIT
 
@@ -41,6 +43,12 @@ EVERYTHING = int(NO_LIMIT)
 def chunks(table):
     """Return a table keyed by the offset from BASE_CHUNK as one keyed by chunk index."""
     return {BASE_CHUNK + offset: ranges for offset, ranges in table.items()}
+
+
+def check_accounts(state, total):
+    """Check the accounts of a heap of which nothing but the return of ``total`` bytes to the OS was accounted."""
+    s = state.h.stats
+    assert [int(s[name]) for name in ("heap_released", "heap_free", "prepared", "ready")] == [total, -total] * 2
 
 
 # ---------------------------------------------------------------------------------------------------- candidates
@@ -284,7 +292,7 @@ def test_scavenge_table(name):
     assert same_pages(script.twin, new_twin(chunks(taken), chunks(after)))
     check_pages(state, script.twin)
     total = sum(given for _, given in requests) * PAGE
-    assert (int(state.h.stats.heap_released), int(state.h.stats.heap_free)) == (total, -total)
+    check_accounts(state, total)
 
 
 def test_scavenge_one_clears_the_mark():
@@ -325,7 +333,7 @@ def test_scavenge_at():
     script.run(state)
     check_pages(state, script.twin)
     total = (1 + 2 * P + P - 41) * PAGE
-    assert (int(state.h.stats.heap_released), int(state.h.stats.heap_free)) == (total, -total)
+    check_accounts(state, total)
 
 
 @pytest.mark.parametrize(
@@ -397,3 +405,55 @@ def test_random_sequences(rng, huge_page_bytes):
         script.add(FIND, want=(0,))
         script.run(state)
         check_pages(state, script.twin)
+
+
+# ------------------------------------------------------------------------------------------- scavenge, scavengeAll
+
+
+def runs_of_free_pages(*runs):
+    """Return a heap with runs of so many free and backed pages, a taken page behind each, and their first pages."""
+    heap = Spans(huge_page_bytes=0)
+    spans = [(heap.manual(n), heap.manual(1))[0] for n in runs]
+    for index in spans:
+        heap.free_manual(index)
+    return heap, [heap.page(index) for index in spans]
+
+
+# bytes asked for, pages that go back, of runs of 10, 5 and 7 pages, and what is left of the runs then
+@pytest.mark.parametrize(
+    ("nbytes", "pages", "left"),
+    [
+        *((0, 0, [10, 5, 7]), (1, 1, [10, 5, 6]), (PAGE, 1, [10, 5, 6]), (PAGE + 1, 2, [10, 5, 5])),
+        *((12 * PAGE, 12, [10, 0, 0]), (12 * PAGE + 1, 13, [9, 0, 0]), (22 * PAGE, 22, [0, 0, 0])),
+        *((23 * PAGE, 22, [0, 0, 0]), (1 << 60, 22, [0, 0, 0])),
+    ],
+)
+def test_scavenge(nbytes, pages, left):
+    """pageAlloc.scavenge: at least so many bytes in whole pages, from the top down, or all there are."""
+    heap, first = runs_of_free_pages(10, 5, 7)
+    assert heap.call(SCAVENGE_BYTES, nbytes) == pages * PAGE
+    assert heap.accounts()[3:5] == (22 - pages, P - 25 + pages)
+    at = int(heap.h.chunks_l1[int(heap.h.chunk_start) >> 13]) + (int(heap.h.chunk_start) & 8191)
+    taken, back = (naive.to_bits(heap.state.tables["pallocs"][at][name]["w"]) for name in ("alloc", "scavenged"))
+    free = ~taken & ~back
+    for start, n in zip(first, left, strict=True):
+        assert free[start : start + 10].tolist()[:n] == [True] * n
+    assert free.sum() == sum(left)
+
+
+def test_scavenge_all():
+    """mheap.scavengeAll: every free page of every chunk; a second time there is nothing."""
+    heap, _ = runs_of_free_pages(3, 300, 600, 1000, 40)
+    assert heap.accounts()[3] == 1943
+    assert heap.calls((SCAVENGE_ALL,), (SCAVENGE_ALL,)) == [1943 * PAGE, 0]
+    assert heap.accounts()[3] == 0 and heap.accounts()[4] == heap.accounts()[5] - 5
+
+
+def test_scavenge_all_leaves_page_caches():
+    """Pages in a P's cache are not the page allocator's, and flushed into a chunk without a mark they stay."""
+    heap, _ = runs_of_free_pages(128, 30)
+    small = heap.manual(1, p=0)  # the cache gets the first 64 pages
+    assert heap.call(SCAVENGE_ALL) == (64 + 30) * PAGE and heap.accounts()[3] == 63
+    assert heap.calls((FLUSH_PAGES, 0), (SCAVENGE_ALL,))[1] == 0 and heap.accounts()[3] == 63
+    heap.free_manual(small)  # which marks the chunk
+    assert heap.call(SCAVENGE_ALL) == 64 * PAGE and heap.accounts()[3] == 0

@@ -58,11 +58,11 @@ def drive(state, *ops):
 
 
 def all_sets(state):
-    """Yield (set record, name) of every set of every central."""
-    for spc in range(MAX_SPAN_CLASSES):
-        for kind in ("partial", "full"):
-            for i in range(2):
-                yield state.h.central[spc][kind][i], f"central {spc}, {kind} {i}"
+    """Yield (set record, name) of every set of every central that is not as it was when the heap was new."""
+    for kind in ("partial", "full"):
+        sets = state.h["central"][kind]
+        for spc, i in np.argwhere(sets != np.zeros((), sets.dtype)).tolist():
+            yield sets[spc, i], f"central {spc}, {kind} {i}"
 
 
 def chain(state, block):

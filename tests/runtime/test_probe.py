@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
-from runtime.entry import COMPILED, new_state
+from runtime.entry import COMPILED, SMALL_ROOM, new_state
 
 from mheaplab.case import COLUMNS, make_events
+from mheaplab.params import HeapParams
 from mheaplab.runtime.probe import bare_loop, page_heap_fill, page_heap_pairs
+from mheaplab.runtime.state import HeapState
 
 PAGE = 8192
 RUNS = 3000 if COMPILED else 150
@@ -32,17 +34,16 @@ def test_fill_and_pairs(rng):
     addr = np.zeros(RUNS, np.int64)
     assert page_heap_fill(state.h, npages, addr) == RUNS
     assert taken_pages(state) == pages_of_runs(addr, npages)
-    mapped = int(state.h.stats.mapped)
+    mapped = int(state.h.stats.prepared)
     assert mapped % (4 << 20) == 0 and mapped >= int(npages.sum()) * PAGE
     for _ in range(3):
         page_heap_pairs(state.h, rng.permutation(RUNS).astype(np.int64), npages, addr)
         assert taken_pages(state) == pages_of_runs(addr, npages), "no page is lost, and none taken twice"
-    assert int(state.h.stats.mapped) == mapped
+    assert int(state.h.stats.prepared) == mapped
 
 
 def test_fill_stops_when_there_is_no_more():
-    state = new_state()
-    state.h.n_hints = 0
+    state = HeapState(HeapParams.go119().to_record(), SMALL_ROOM, ((0, 1 << 47),))
     assert page_heap_fill(state.h, np.array([1, 2], np.int64), np.zeros(2, np.int64)) == 0
 
 

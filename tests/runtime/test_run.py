@@ -1,4 +1,7 @@
-"""run: batches of events, and events that wait for an allocation; ``Heap``, with which other modules drive theirs."""
+"""run: batches of events, and events that wait for an allocation; ``Heap``, with which other modules drive theirs.
+
+The events of specials and stacks, GC_START and SCAVENGE_ALL are in ``test_run_workload``.
+"""
 
 import numpy as np
 import pytest
@@ -7,20 +10,25 @@ from runtime.entry import COMPILED, SMALL_ROOM
 import mheaplab as mh
 from mheaplab.case import COLUMNS, make_events
 from mheaplab.params import HeapParams
-from mheaplab.runtime.mpagealloc import Throw
 from mheaplab.runtime.run import BadEvent, Results, run_events
 from mheaplab.runtime.state import HeapState
 from mheaplab.runtime.structs import (
+    ADD_SPECIAL,
     ARENA_BASE_OFFSET,
     ENSURE_SWEPT,
+    GC_START,
     MALLOC,
     MCACHE_FLUSH,
     NO_P,
     PCACHE_FLUSH,
+    REMOVE_SPECIAL,
     SCAVENGE,
+    SCAVENGE_ALL,
     SPAN_ALLOC,
     SPAN_ALLOC_STACK,
     SPAN_FREE,
+    STACK_ALLOC,
+    STACK_FREE,
     SWEEP_START,
     SWEEPONE,
 )
@@ -61,7 +69,8 @@ class Heap:
 
     def __init__(self, go="go1.19", room=None, events=4000, **changes):
         self.go = go
-        self.state = HeapState(HeapParams.of_version(go, **changes).to_record(), SMALL_ROOM | (room or {}))
+        params = HeapParams.of_version(go, **changes)
+        self.state = HeapState(params.to_record(), SMALL_ROOM | (room or {}), params.occupied)
         self.h = self.state.h
         self.out = Results(np.zeros(events, "u8"), np.zeros(events, "u8"), np.zeros(events, "u1"))
         self.n = 0
@@ -94,13 +103,16 @@ class Heap:
     def run(self):
         """Run the events added since the last run, growing tables as asked."""
         events = self.events()
+        asked = []
         while self.done < self.n:
             reached = run_events(self.h, events, self.out, self.done, self.n)
             self._rows.append(self.state.take_span_rows())
             if reached < self.n:
+                asked.append(reached)
+                assert asked.count(reached) < 5, "growing gives the event no room"
                 self.state.grow(int(self.h.need_arenas))
             for event in range(self.done, reached):
-                if self._columns["kind"][event] in (MALLOC, SPAN_ALLOC):
+                if self._columns["kind"][event] in (MALLOC, SPAN_ALLOC, STACK_ALLOC):
                     self.event_of[int(self.out.addr[event])] = event
             self.done = reached
 
@@ -163,8 +175,33 @@ class Heap:
         address = self.apply(SCAVENGE, size=limit)
         return address, int(self.out.scav[self.n - 1])
 
+    def scavenge_all(self):
+        """Scavenge all that is free; return the bytes."""
+        self.apply(SCAVENGE_ALL)
+        return int(self.h.out_scav)
+
     def flush_pages(self, p=0):
         self.apply(PCACHE_FLUSH, p=p)
+
+    def gc_start(self):
+        self.apply(GC_START)
+
+    def add_special(self, address, kind, value=0):
+        """Hang a special on the object at ``address``; return whether that was allowed."""
+        self.apply(ADD_SPECIAL, ref=self.event_of[address], flags=kind, size=value)
+        return bool(self.h.out_pages)
+
+    def remove_special(self, address, kind):
+        """Take a special off the object at ``address``; return whether there was one."""
+        self.apply(REMOVE_SPECIAL, ref=self.event_of[address], flags=kind)
+        return bool(self.h.out_pages)
+
+    def stack_alloc(self, nbytes, p=WITHOUT_P):
+        return self.apply(STACK_ALLOC, size=nbytes, p=p)
+
+    def stack_free(self, address, p=WITHOUT_P):
+        event = self.event_of[address]
+        self.apply(STACK_FREE, ref=event, size=int(self._columns["size"][event]), p=p)
 
     # --------------------------------------------------------------------------------------------- looking
 
@@ -208,7 +245,7 @@ class Heap:
         """Return pages (in heap spans, in stacks, in other manual spans, free, released, mapped)."""
         s = self.h.stats
         other = s.in_ptr_scalar_bits + s.in_work_bufs
-        accounts = (s.heap_in_use, s.in_stacks, other, s.heap_free, s.heap_released, s.mapped)
+        accounts = (s.heap_in_use, s.in_stacks, other, s.heap_free, s.heap_released, s.prepared + s.ready)
         return tuple(int(x) // PAGE for x in accounts)
 
     def check(self):
@@ -416,14 +453,3 @@ def test_ensure_swept_of_a_span_that_is_gone():
     before = heap.accounts()
     heap.ensure_swept(large)
     assert heap.accounts() == before and heap.queue("full", False, 1) == [other]
-
-
-def test_out_of_memory_is_a_throw():
-    heap = Heap()
-    heap.h.n_hints = 0
-    with pytest.raises(Throw, match="out of memory"):
-        heap.malloc(1)
-    heap = Heap()
-    heap.h.n_hints = 0
-    with pytest.raises(Throw, match="out of memory"):
-        heap.span_alloc(1)

@@ -1,0 +1,188 @@
+"""params: the two profiles, legal ranges, and what the kernel gets of them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mheaplab.params import NO_MEMORY_LIMIT, SPECIAL_BYTES, AddressRanges, HeapParams, shown
+from mheaplab.runtime.structs import HEAP_PARAMS, SPECIAL_NAMES
+
+FIELDS = dataclasses.fields(HeapParams)
+TOP = 1 << 47
+PROFILES = ("go1.19", "go1.27")
+
+# what differs between the profiles
+GO119 = {
+    "malloc_header_bytes": 0,
+    "heap_bits_in_span_bytes": -1,
+    "inline_mark_bytes": 0,
+    "scavenged_is_zero": False,
+    "profiled_before_noted": False,
+    "mspan_bytes": 144,
+}
+GO127 = {
+    "malloc_header_bytes": 8,
+    "heap_bits_in_span_bytes": 512,
+    "inline_mark_bytes": 128,
+    "scavenged_is_zero": True,
+    "profiled_before_noted": True,
+    "mspan_bytes": 160,
+}
+SAME = {
+    "arena_bytes": 64 << 20,
+    "page_cache": True,
+    "phys_page_bytes": 4096,
+    "huge_page_bytes": 2 << 20,
+    "inline_mark_min_bytes": 16,
+    "arena_l1_bits": 0,
+    "memory_limit": NO_MEMORY_LIMIT,
+    "other_ready_bytes": 0,
+    "occupied": (),
+    "os_top": 0x7FFFF7FFF000,
+}
+
+IN_RECORD = {
+    "malloc_header_bytes": "malloc_header",
+    "heap_bits_in_span_bytes": "heap_bits_in_span",
+    "inline_mark_min_bytes": "inline_mark_min",
+    "phys_page_bytes": "phys_page_size",
+    "huge_page_bytes": "phys_huge_page_size",
+    "other_ready_bytes": "other_ready",
+}
+"""Names of parameters in the kernel's record, where they differ."""
+
+
+@pytest.mark.parametrize(("go", "own"), [("go1.19", GO119), ("go1.27", GO127)])
+def test_profiles(go, own):
+    params = HeapParams.of_version(go)
+    assert dataclasses.asdict(params) == {"go": go} | own | SAME
+    assert params == getattr(HeapParams, go.replace("1.", "1").replace(".", ""))()
+    assert NO_MEMORY_LIMIT == np.iinfo(np.int64).max
+
+
+def test_changes_and_replace():
+    params = HeapParams.go127(arena_bytes=4 << 20, mspan_bytes=200)
+    assert (params.arena_bytes, params.mspan_bytes, params.malloc_header_bytes) == (4 << 20, 200, 8)
+    assert params.replace(arena_bytes=8 << 20) == HeapParams.go127(arena_bytes=8 << 20, mspan_bytes=200)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        params.arena_bytes = 8 << 20
+
+
+def test_metadata():
+    """Every parameter says its unit, its legal values, what it is, and where in Go; its default is legal."""
+    for field in FIELDS:
+        meta = field.metadata
+        assert set(meta) == {"unit", "legal", "help", "source"} and meta["help"] and meta["source"], field.name
+        assert field.default in meta["legal"], field.name
+
+
+# parameter, values at the edges that are legal, values that are not, what the message says of the legal ones
+EDGES = [
+    ("go", ["go1.19", "go1.27"], ["go1.20", "", None], "one of go1.19, go1.27"),
+    ("arena_bytes", [4 << 20, 64 << 20], [0, 2 << 20, 12 << 20, 128 << 20], "one of 4194304, 8388608, "),
+    ("page_cache", [False, True], [2, None], "one of False, True"),
+    ("phys_page_bytes", [4096, 8192], [0, 2048, 16384], "one of 4096, 8192"),
+    ("huge_page_bytes", [0, 2 << 20], [4096, 4 << 20], "one of 0, 2097152"),
+    ("arena_l1_bits", [0, 6], [-1, 1, 7], "one of 0, 6"),
+    ("mspan_bytes", [64, 512], [0, 63, 513], "64 to 512"),
+    ("memory_limit", [1, NO_MEMORY_LIMIT], [0, -1, NO_MEMORY_LIMIT + 1], "1 to 9,223,372,036,854,775,807"),
+    ("other_ready_bytes", [0, (1 << 46) - 1], [-1, 1 << 46], "0 to 70,368,744,177,663"),
+    ("os_top", [1 << 32, TOP], [0, (1 << 32) - 4096, TOP + 4096, (1 << 32) + 1, TOP - 1], "4,294,967,296 to "),
+]
+
+
+@pytest.mark.parametrize(("name", "legal", "illegal", "words"), EDGES)
+def test_legal_ranges(name, legal, illegal, words):
+    for value in legal:
+        assert getattr(HeapParams(**{name: value}), name) == value
+    for value in illegal:
+        with pytest.raises(ValueError, match="is outside its legal range") as error:
+            HeapParams(**{name: value})
+        assert str(error.value).startswith(f"{name} = {value!r} is outside its legal range: {words}")
+
+
+def test_unknown_version():
+    with pytest.raises(ValueError, match=r"go = 'go1.3' is outside its legal range: one of go1.19, go1.27"):
+        HeapParams.of_version("go1.3")
+
+
+# ------------------------------------------------------------------------------------------------------- occupied
+
+RANGES = [(), ((0, 4096),), ((TOP - 4096, TOP),), ((8192, 16384), (4096, 12288)), ((0, TOP),)]
+NOT_RANGES = [
+    ((0, 0),),
+    ((8192, 4096),),
+    ((0, 4095),),
+    ((1, 4096),),
+    ((-4096, 4096),),
+    ((0, TOP + 4096),),
+    ((0, 4096, 8192),),
+    ((0,),),
+    ((0.0, 4096.0),),
+    [(0, 4096)],
+    ([0, 4096],),
+    (0, 4096),
+    None,
+]
+
+
+@pytest.mark.parametrize("occupied", RANGES)
+def test_occupied(occupied):
+    assert HeapParams(occupied=occupied).occupied == occupied
+
+
+@pytest.mark.parametrize("occupied", NOT_RANGES)
+def test_not_occupied(occupied):
+    with pytest.raises(ValueError, match=r"occupied = .* is outside its legal range: a tuple of \(start, limit\), "):
+        HeapParams(occupied=occupied)
+
+
+def test_shown():
+    assert shown(range(1, 2001)) == "1 to 2,000"
+    assert shown((4, 8)) == "one of 4, 8"
+    assert shown(AddressRanges()).startswith("a tuple of (start, limit), multiples of 4096")
+
+
+# --------------------------------------------------------------------------------------------------------- record
+
+
+@pytest.mark.parametrize("go", PROFILES)
+def test_record_has_every_parameter(go):
+    """What is no table and no name stands in the kernel's record under its name, or the one listed here."""
+    params = HeapParams.of_version(go, mspan_bytes=177, memory_limit=5, other_ready_bytes=7, os_top=1 << 33)
+    record = params.to_record()
+    for field in FIELDS:
+        if field.name not in ("go", "arena_bytes", "occupied"):
+            assert int(record[IN_RECORD.get(field.name, field.name)]) == getattr(params, field.name), field.name
+
+
+@pytest.mark.parametrize("mib", [4, 8, 16, 32, 64])
+def test_record_has_the_arena(mib):
+    assert 1 << int(HeapParams(arena_bytes=mib << 20).to_record()["log_arena_bytes"]) == mib << 20
+
+
+@pytest.mark.parametrize("go", PROFILES)
+def test_record_has_the_sizes_of_specials(go):
+    """A kind of special that a version does not have has size 0."""
+    sizes = HeapParams.of_version(go).to_record()["special_bytes"].tolist()
+    want = SPECIAL_BYTES[go]
+    assert dict(zip(SPECIAL_NAMES, sizes, strict=True)) == {name: want.get(name, 0) for name in SPECIAL_NAMES}
+    assert set(want) <= set(SPECIAL_NAMES)
+
+
+def test_record_has_the_classes():
+    """68 size classes with their pages and multipliers, and the tables from a size to its class."""
+    record = HeapParams.go119().to_record()
+    assert (int(record["n_classes"]), int(record["tiny_class"])) == (68, 2)
+    sizes = record["class_to_size"]
+    assert sizes[[0, 1, 5, 67, 68]].tolist() == [0, 8, 48, 32768, 0]
+    assert record["class_to_allocnpages"][[1, 5, 67]].tolist() == [1, 1, 4]
+    assert int(record["class_to_divmagic"][5]) == -(-(1 << 32) // 48)
+    assert sizes[record["size_to_class8"][1:]].tolist()[:6] == [8, 16, 24, 32, 48, 48]
+    assert int(sizes[record["size_to_class128"][-1]]) == 32768
+
+
+def test_record_is_of_the_kernels_type():
+    record = HeapParams.go127().to_record()
+    assert record.dtype == HEAP_PARAMS and not record["_pad"].any()
