@@ -17,30 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .errors import GoThrow, InvariantError
-from .heap_dump import dump
-from .params import HeapParams
+from .heap_questions import NO_P, HeapQuestions, as_int64
 from .runtime import byhand
 from .runtime import structs as go
-from .runtime.malloc import NEED_ROOM
-from .runtime.mpagealloc import Throw
-from .runtime.mstats import read_memstats
-from .runtime.run import BadEvent
-from .runtime.state import HeapState
-from .runtime.verify import INVARIANTS, Violation, verify_heap
-from .snapshot import take_snapshot
-from .spans import SPAN_TYPE_NAMES, span_indexes, take_span
+from .spans import SPAN_TYPE_NAMES
 
 MAX_SIZE = 1 << 47
-NO_P = int(go.NO_P)
-
-
-class PageIndex(NamedTuple):
-    """Where a page stands in the per-page bitmaps of its arena: arena index, byte, mask within the byte."""
-
-    arena: int
-    byte: int
-    mask: int
 
 
 class Collection(NamedTuple):
@@ -52,14 +34,7 @@ class Collection(NamedTuple):
     spans_freed: int
 
 
-class ArenaHint(NamedTuple):
-    """Where the heap would try to put its next arena; ``down``: the arena would end there."""
-
-    addr: int
-    down: bool
-
-
-class Heap:
+class Heap(HeapQuestions):
     """A Go heap, empty at first.
 
     Parameters
@@ -74,34 +49,28 @@ class Heap:
     """
 
     def __init__(self, params=None):
-        self.params = params or HeapParams.go119()
-        self.state = HeapState(self.params.to_record(), None, self.params.occupied)
-        self._broken = None
+        super().__init__(params)
         self._stacks = {}
         self._black = []
-        self._out = np.zeros(4, np.int64)
 
-    # ------------------------------------------------------------------------------------------------ driving
+    # ------------------------------------------------------------------------------------------------ memory
 
-    def _run(self, call, *args):
-        """Call a kernel entry, growing tables as asked; a throw from within makes the heap unusable."""
-        if self._broken:
-            raise GoThrow(f"the heap is not usable any more since Go threw: {self._broken}", usable=False)
-        while True:
-            try:
-                with np.errstate(over="ignore"):
-                    result = int(call(self.state.h, *args))
-            except Throw as err:
-                self._broken = " ".join(str(a) for a in err.args)
-                raise GoThrow(self._broken, usable=False) from err
-            self.state.take_span_rows()
-            if result != NEED_ROOM:
-                return result
-            self.state.grow(int(self.state.h.need_arenas))
+    def _obtain(self, kind, p, flags, count, nbytes):
+        """Apply an event that allocates ``nbytes``, which it counts as ``count``; the address, never 0."""
+        try:
+            addr = self._do(kind, p, flags, count)
+        except MemoryError:
+            # Tables for so many arenas do not fit into this machine. Where no gap is large enough Go gets none of them.
+            if nbytes <= self._largest_gap():
+                raise
+            addr = 0
+        return addr or self._throw("out of memory")
 
-    def _do(self, kind, p=NO_P, flags=0, nbytes=0, addr=0):
-        self.state.h.event += 1
-        return self._run(byhand.do_by_hand, kind, p, flags, nbytes, addr)
+    def _largest_gap(self):
+        """Bytes of the longest run of addresses that nothing has taken."""
+        taken = self.state.tables["os_ranges"][: int(self.state.h.os_ranges_len)]
+        starts = [0, *taken["limit"].tolist()]
+        return max(limit - start for start, limit in zip(starts, [*taken["base_addr"].tolist(), MAX_SIZE], strict=True))
 
     @staticmethod
     def _p(p):
@@ -110,12 +79,6 @@ class Heap:
         if not 0 <= p < NO_P:
             raise ValueError(f"p = {p!r} is outside its legal range: 0 to {NO_P - 1}, or None")
         return int(p)
-
-    def _throw(self, message):
-        """Refuse a call before anything has changed."""
-        raise GoThrow(message, usable=True)
-
-    # ------------------------------------------------------------------------------------------------ memory
 
     def malloc(self, size, noscan=False, p=0):
         """mallocgc: allocate an object of ``size`` bytes (``noscan``: without pointers); its address.
@@ -126,12 +89,12 @@ class Heap:
             If ``size`` is not from 1 to 2**47, or ``p`` is no P.
         GoThrow
             "out of memory", when the simulated OS has no address space left; the heap stays usable.
+        MemoryError
+            If the address space is there, but this machine has no room for what must be known of it; the same.
         """
         if not 1 <= size <= MAX_SIZE:
             raise ValueError(f"size = {size!r} is outside its legal range: 1 to {MAX_SIZE:,} bytes")
-        addr = self._do(go.MALLOC, self._p(p), int(bool(noscan)), int(size))
-        if addr == 0:
-            self._throw("out of memory")
+        addr = self._obtain(go.MALLOC, self._p(p), int(bool(noscan)), int(size), int(size))
         if self.state.h.gcphase != go.GC_OFF:
             self._black.append(addr)
         return addr
@@ -151,8 +114,7 @@ class Heap:
             raise ValueError(f"npages = {npages!r} is outside its legal range: 1 to {MAX_SIZE >> 13:,} pages")
         if type == "heap":
             self._throw("manual span allocation called with non-manually-managed type")
-        addr = self._do(go.SPAN_ALLOC, self._p(p), SPAN_TYPE_NAMES.index(type), int(npages))
-        return addr or self._throw("out of memory")
+        return self._obtain(go.SPAN_ALLOC, self._p(p), SPAN_TYPE_NAMES.index(type), int(npages), int(npages) << 13)
 
     def free_manual(self, addr):
         """mheap.freeManual: free the manual span that begins at ``addr``."""
@@ -171,9 +133,7 @@ class Heap:
             raise ValueError(f"size = {size!r} is outside its legal range: a power of two, 2,048 to {MAX_SIZE:,} bytes")
         if size & (size - 1):
             self._throw("stack size not a power of 2")
-        addr = self._do(go.STACK_ALLOC, self._p(p), 0, int(size))
-        if addr == 0:
-            self._throw("out of memory")
+        addr = self._obtain(go.STACK_ALLOC, self._p(p), 0, int(size), int(size))
         self._stacks[addr] = int(size)
         return addr
 
@@ -195,6 +155,8 @@ class Heap:
     def collect(self, live, sweep=True, page_marked=None):
         """A collection that found the objects at the addresses ``live`` alive and nothing else.
 
+        Alive as well is what was allocated since :meth:`gc_start`, and what waits for its finalizer in the queue.
+
         Parameters
         ----------
         live : iterable of int
@@ -211,14 +173,13 @@ class Heap:
         Collection
             With ``sweep`` False only what the flush of the mcaches has swept.
         """
-        live = np.unique(np.array([*live, *self._black], np.int64))
-        wrong = self._run(byhand.check_live, live)
-        if wrong:
-            what = ("found bad pointer in Go heap", "found pointer to free object")[wrong & 1]
-            self._throw(f"{what} {int(live[(wrong >> 1) - 1]):#x}")
-        marked = np.array([] if page_marked is None else list(page_marked), np.int64)
-        if any(self.span_of_heap(int(a)) is None for a in marked):
-            self._throw("found bad pointer in Go heap")
+        live = self._allocated(live)
+        marked = self._allocated([] if page_marked is None else page_marked)
+        if self.state.h.gcphase == go.GC_OFF:
+            self.gc_start()
+        # Starting has swept what was left, and so may have queued finalizers. The queue is a root, but for cleanups.
+        queued = self.state.tables["finalizers"]["arg"][: int(self.state.h.finalizers_len)]
+        live = np.unique(np.concatenate([live, np.array(self._black, np.int64), queued[queued != 0]]))
         before = self._counts()
         self._run(byhand.collect_by_hand, live, marked, np.bool_(page_marked is not None))
         self._black = []
@@ -226,18 +187,29 @@ class Heap:
             self.sweep_all()
         return self._since(before)
 
+    def _allocated(self, addrs):
+        """Return ``addrs`` as an array, each of them once, after a check that all point to objects."""
+        addrs = np.unique(np.array([as_int64(a) for a in addrs], np.int64))
+        wrong = self._run(byhand.check_live, addrs)
+        if wrong:
+            what = ("found bad pointer in Go heap", "found pointer to free object")[wrong & 1]
+            self._throw(f"{what} {int(addrs[(wrong >> 1) - 1]):#x}")
+        return addrs
+
     def _counts(self):
         st = self.state.h.stats
         frees = int(st.small_free_count.sum()) + int(st.large_free_count)
-        return frees, int(st.total_free), len(span_indexes(self.state))
+        rows = self.state.tables["spans"][: int(self.state.h.spans_len)]
+        in_use = rows["state"] == go.SPAN_IN_USE
+        # A swept heap span has the heap's sweepgen, or three more in an mcache.
+        swept = in_use & (rows["sweepgen"] >= int(self.state.h.sweepgen))
+        return frees, int(st.total_free), int(in_use.sum()), int(swept.sum())
 
     def _since(self, before):
-        now = self._counts()
-        # A swept heap span has the heap's sweepgen, or three more in an mcache; a freed one has left the heap.
-        rows = self.state.tables["spans"][: int(self.state.h.spans_len)]
-        swept = (rows["state"] == go.SPAN_IN_USE) & (rows["sweepgen"] >= int(self.state.h.sweepgen))
-        freed = before[2] - now[2]
-        return Collection(now[0] - before[0], now[1] - before[1], int(swept.sum()) + freed, freed)
+        frees, nbytes, in_use, swept = self._counts()
+        # A span that was freed had to be swept for that, and has left the heap.
+        freed = before[2] - in_use
+        return Collection(frees - before[0], nbytes - before[1], swept + freed, freed)
 
     def sweep_one(self, p=0):
         """sweepone: sweep the next span; its base, or None when all are swept."""
@@ -280,6 +252,7 @@ class Heap:
     @property
     def gc_percent_goal(self):
         """Bytes that the heap should retain: when it grows past them it scavenges. None: never."""
+        self._check()
         goal = int(self.state.h.gc_percent_goal)
         return None if goal < 0 else goal
 
@@ -287,6 +260,7 @@ class Heap:
     def gc_percent_goal(self, goal):
         if goal is not None and not 0 <= goal <= MAX_SIZE:
             raise ValueError(f"gc_percent_goal = {goal!r} is outside its legal range: 0 to {MAX_SIZE:,} bytes, or None")
+        self._check()
         self.state.h.gc_percent_goal = -1 if goal is None else goal
 
     # ------------------------------------------------------------------------------------------------ specials
@@ -296,16 +270,19 @@ class Heap:
         if kind not in known:
             legal = ", ".join(known)
             raise ValueError(f"kind = {kind!r} is outside its legal range in {self.params.go}: one of {legal}")
-        if self.span_of_heap(addr) is None:
+        if not self._ask(byhand.ASK_OBJECT, addr):
             self._throw(f"{'add' if event == go.ADD_SPECIAL else 'remove'}special on invalid pointer")
-        try:
-            self._do(event, 0, go.SPECIAL_NAMES.index(kind), value, addr)
-        except BadEvent as err:
-            raise GoThrow(" ".join(str(a) for a in err.args), usable=True) from err
+        # Go would only see that when the span is swept.
+        if self._out[1] < 0:
+            self._throw(f"found pointer to free object {addr:#x}")
+        self._do(event, 0, go.SPECIAL_NAMES.index(kind), value, addr)
         return bool(self.state.h.out_pages)
 
     def add_special(self, addr, kind, value=0):
-        """addspecial: hang a record on the object at ``addr``; False if it has one of that kind."""
+        """addspecial: hang a record on the object at ``addr``; False if it has one of that kind and may have no more.
+
+        It may have any number of cleanups; a further pin counts the pin counter up.
+        """
         if kind == "profile" and any(s.kind == kind and s.addr == addr for s in self.specials(addr)):
             self._throw("setprofilebucket: profile already set")
         return self._special(go.ADD_SPECIAL, addr, kind, value)
@@ -316,12 +293,27 @@ class Heap:
 
     def add_finalizer(self, addr, fn=0):
         """runtime.SetFinalizer: the object at ``addr`` survives its death once, and ``fn`` is queued with it."""
+        self._finalizable(addr)
         if not self.add_special(addr, "finalizer", fn):
             self._throw("runtime.SetFinalizer: finalizer already set")
 
     def remove_finalizer(self, addr):
         """runtime.SetFinalizer(x, nil); False if there was none."""
+        self._finalizable(addr)
         return self.remove_special(addr, "finalizer")
+
+    def _finalizable(self, addr):
+        """Check that ``addr`` is where an object begins, or, in a tiny block, may begin."""
+        index = self._ask(byhand.ASK_SPAN_OF_HEAP, addr)
+        if not index:
+            self._throw("runtime.SetFinalizer: pointer not in allocated block")
+        row = self.state.tables["spans"][index]
+        elemsize, spanclass = int(row["elemsize"]), int(row["spanclass"])
+        offset = (int(addr) - int(row["start_addr"])) % elemsize
+        if spanclass > 1 and not spanclass & 1 and elemsize > self.params.heap_bits_in_span_bytes:
+            offset -= self.params.malloc_header_bytes
+        if offset and spanclass != 2 * int(self.state.h.params.tiny_class) + 1:
+            self._throw("runtime.SetFinalizer: pointer not at beginning of allocated block")
 
     def set_profile_bucket(self, addr, bucket=0):
         """setprofilebucket: the heap profile has sampled the object at ``addr``."""
@@ -337,98 +329,8 @@ class Heap:
 
     def take_finalizers(self):
         """Take what sweeping has queued: a list of (object or 0 for a cleanup, fn). Whoever runs them lets go of it."""
+        self._check()
         rows = self.state.tables["finalizers"][: int(self.state.h.finalizers_len)]
         taken = [(int(row["arg"]), int(row["fn"])) for row in rows]
         self.state.h.finalizers_len = 0
         return taken
-
-    # ------------------------------------------------------------------------------------------------ questions
-
-    def _ask(self, question, addr):
-        return self._run(byhand.ask, question, int(addr), self._out)
-
-    def _span(self, index):
-        return take_span(self.state, index) if index else None
-
-    def arena_index(self, addr):
-        """arenaIndex: index of the arena that holds ``addr``, known or not."""
-        return self._ask(byhand.ASK_ARENA_INDEX, addr)
-
-    def arena_base(self, arena):
-        """arenaBase: address of the first byte of arena ``arena``."""
-        return self._ask(byhand.ASK_ARENA_BASE, arena)
-
-    def arena_l1(self, arena):
-        """arenaIdx.l1: index of arena ``arena`` in the first level of the arenas map; 0 where the map is flat."""
-        return self._ask(byhand.ASK_ARENA_L1, arena)
-
-    def arena_l2(self, arena):
-        """arenaIdx.l2: index of arena ``arena`` in the second level."""
-        return self._ask(byhand.ASK_ARENA_L2, arena)
-
-    def in_heap(self, addr):
-        """inheap: whether ``addr`` lies in a heap span in use."""
-        return bool(self._ask(byhand.ASK_IN_HEAP, addr))
-
-    def in_heap_or_stack(self, addr):
-        """inHeapOrStack: whether ``addr`` lies in a heap span or in a manual span."""
-        return bool(self._ask(byhand.ASK_IN_HEAP_OR_STACK, addr))
-
-    def span_of(self, addr):
-        """spanOf: the span last at the page of ``addr``, even a dead one; None outside known arenas."""
-        return self._span(self._ask(byhand.ASK_SPAN_OF, addr))
-
-    def span_of_heap(self, addr):
-        """spanOfHeap: the heap span in use that holds ``addr``, else None."""
-        return self._span(self._ask(byhand.ASK_SPAN_OF_HEAP, addr))
-
-    def span_of_unchecked(self, addr):
-        """spanOfUnchecked: as :meth:`span_of`, but an address outside known arenas is a fault."""
-        self._in_arena(addr)
-        return self._span(self._ask(byhand.ASK_SPAN_OF_UNCHECKED, addr))
-
-    def page_index_of(self, addr):
-        """pageIndexOf: arena index, byte and mask of the page of ``addr`` in the per-page bitmaps of its arena."""
-        self._in_arena(addr)
-        self._ask(byhand.ASK_PAGE_INDEX, addr)
-        return PageIndex(self.arena_index(addr), int(self._out[0]), int(self._out[1]))
-
-    def _in_arena(self, addr):
-        if not 0 <= addr <= go.MAX_ADDRESS or not self._ask(byhand.ASK_ARENA, addr):
-            self._throw("invalid memory address or nil pointer dereference")
-
-    def spans(self):
-        """All spans in use, heap and manual, by rising address."""
-        return [take_span(self.state, index) for index in span_indexes(self.state)]
-
-    def arena_hints(self):
-        """The arena hints, the next to be tried first."""
-        n = int(self.state.h.n_hints)
-        return [ArenaHint(int(hint.addr), bool(hint.down)) for hint in self.state.h.hints[:n][::-1]]
-
-    def memstats(self):
-        """runtime.ReadMemStats, without its flush of the mcaches: a dict with Go's names, in bytes and counts."""
-        return read_memstats(self.state.h)
-
-    def snapshot(self):
-        """The heap as it is, as plain arrays for figures (:class:`Snapshot`)."""
-        return take_snapshot(self.state, int(self.state.h.event), self.memstats())
-
-    def dump(self):
-        """The state as text, in the words of Go's debug prints."""
-        return dump(self.state)
-
-    def verify(self):
-        """Recount everything.
-
-        Raises
-        ------
-        InvariantError
-            If an account is not what the recount says, which is a bug in mheaplab.
-        """
-        try:
-            with np.errstate(over="ignore"):
-                verify_heap(self.state.h)
-        except Violation as err:
-            which, *numbers = err.args
-            raise InvariantError(f"{which}: {INVARIANTS[which]} ({' '.join(str(n) for n in numbers)})") from err

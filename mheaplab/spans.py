@@ -112,7 +112,7 @@ class Span:
 
     def slot(self, addr):
         """mspan.objIndex: index of the slot that holds ``addr``."""
-        if not self.base <= addr < self.base + self.npages * int(PAGE_SIZE) or not self.elemsize:
+        if not self.base <= addr < self.limit or not self.elemsize:
             raise ValueError(f"addr = {addr:#x} is outside its legal range: {self.base:#x} to {self.limit - 1:#x}")
         return (addr - self.base) // self.elemsize
 
