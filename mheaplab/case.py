@@ -21,14 +21,23 @@ from .errors import FormatError
 from .params import HeapParams
 from .runtime.run import Events
 from .runtime.structs import (
+    ADD_SPECIAL,
     ENSURE_SWEPT,
+    FIXED_STACK,
+    GC_START,
     KIND_NAMES,
     MALLOC,
+    MAX_TINY_SIZE,
     PAGE_SIZE,
     RECORDED_KINDS,
+    REMOVE_SPECIAL,
     SCAVENGE,
     SPAN_ALLOC,
     SPAN_FREE,
+    SPECIAL_FINALIZER,
+    SPECIAL_NAMES,
+    STACK_ALLOC,
+    STACK_FREE,
     SWEEP_START,
 )
 
@@ -52,6 +61,17 @@ UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, OS
 """What the standard library and NumPy raise on archives that are not what they claim to be."""
 MAX_SIZE = 1 << 47
 MAX_PAGES = MAX_SIZE // int(PAGE_SIZE)
+MAX_STACK = 1 << 31
+"""Bytes of the largest stack: stackalloc's argument has 32 bits, and it is a power of two."""
+MAX_VALUE = 1 << 63
+TARGETS = {
+    SPAN_FREE: SPAN_ALLOC,
+    ENSURE_SWEPT: MALLOC,
+    ADD_SPECIAL: MALLOC,
+    REMOVE_SPECIAL: MALLOC,
+    STACK_FREE: STACK_ALLOC,
+}
+"""Kinds that refer to another event, and of what kind that is."""
 EVENTS_SUFFIX = ".events.npz"
 TRUTH_SUFFIX = ".truth.npz"
 
@@ -94,7 +114,11 @@ class Case:
             words += f" of {int(e.size[event])} B, {'noscan' if e.flags[event] & 1 else 'with pointers'}"
         elif kind == SPAN_ALLOC:
             words += f" of {int(e.size[event])} pages, type {int(e.flags[event])}"
-        elif kind in (SPAN_FREE, ENSURE_SWEPT):
+        elif kind == STACK_ALLOC:
+            words += f" of {int(e.size[event])} B"
+        elif kind in (ADD_SPECIAL, REMOVE_SPECIAL):
+            words += f" ({SPECIAL_NAMES[int(e.flags[event])]}) of event {int(e.ref[event])}"
+        elif kind in (SPAN_FREE, STACK_FREE, ENSURE_SWEPT):
             words += f" of event {int(e.ref[event])}"
         return words
 
@@ -157,6 +181,15 @@ def _read_npz(path, wanted, optional):
     return arrays
 
 
+def _previous(values):
+    """For each of ``values`` the index at which it stands before, or -1."""
+    order = np.argsort(values, kind="stable")
+    before = np.full(len(values), -1, np.int64)
+    same = values[order[1:]] == values[order[:-1]]
+    before[order[1:][same]] = order[:-1][same]
+    return before
+
+
 class _Checker:
     """Checks columns and raises one FormatError that names the first event at fault."""
 
@@ -184,7 +217,7 @@ class _Checker:
         """Check kinds, sizes and references of all events."""
         e = self.e
         kind = e.kind
-        self.none(kind >= RECORDED_KINDS, "unknown kind {kind}, expected 0 to 8")
+        self.none(kind >= RECORDED_KINDS, f"unknown kind {{kind}}, expected 0 to {RECORDED_KINDS - 1}")
         self.none((kind == MALLOC) & (e.size == 0), "size 0, expected 1 to 2**47 bytes")
         self.none((kind == MALLOC) & (e.size > MAX_SIZE), "size {size} is over 2**47 bytes")
         self.none(
@@ -192,20 +225,55 @@ class _Checker:
         )
         self.none((kind == SPAN_ALLOC) & ((e.flags < 1) | (e.flags > 3)), "span type {flags}, expected 1 to 3")
         self.none((kind == SCAVENGE) & (e.size > MAX_PAGES), "page limit {size}, expected 0 to 2**34")
-        refers = (kind == SPAN_FREE) | (kind == ENSURE_SWEPT)
-        wrong = refers & ((e.ref >= self.index) | (e.ref < np.where(kind == ENSURE_SWEPT, -1, 0)))
+        self.references()
+        self.freed_once(SPAN_FREE, "span")
+        self.freed_once(STACK_FREE, "stack")
+
+    def references(self):
+        """Check that each event refers to an event of the kind that it needs, or to none."""
+        kind, ref = self.e.kind, self.e.ref
+        refers = np.isin(kind, list(TARGETS))
+        wrong = refers & ((ref >= self.index) | (ref < np.where(kind == ENSURE_SWEPT, -1, 0)))
         self.none(wrong, "ref {ref} is not an earlier event")
-        self.none(~refers & (kind != SWEEP_START) & (e.ref != -1), "ref {ref}, expected -1")
-        target = kind[np.where(refers & (e.ref >= 0), e.ref, 0)]
-        self.none((kind == SPAN_FREE) & (target != SPAN_ALLOC), "ref {ref} is not a SPAN_ALLOC event")
-        self.none((kind == ENSURE_SWEPT) & (e.ref >= 0) & (target != MALLOC), "ref {ref} is not a MALLOC event")
-        freed = np.flatnonzero(kind == SPAN_FREE)
-        _, first = np.unique(e.ref[freed], return_index=True)
-        again = np.ones(len(freed), bool)
-        again[first] = False
-        twice = np.zeros(len(kind), bool)
-        twice[freed[again]] = True
-        self.none(twice, "span of event {ref} is freed twice")
+        self.none(~refers & (kind != SWEEP_START) & (ref != -1), "ref {ref}, expected -1")
+        target = kind[np.where(refers & (ref >= 0), ref, 0)]
+        for source, wanted in TARGETS.items():
+            bad = (kind == source) & (ref >= 0) & (target != wanted)
+            self.none(bad, "ref {ref} is not a " + KIND_NAMES[wanted] + " event")
+
+    def freed_once(self, free, what):
+        """Check that no two events of kind ``free`` name the same event."""
+        freed = np.flatnonzero(self.e.kind == free)
+        twice = np.zeros(len(self.e.kind), bool)
+        twice[freed[_previous(self.e.ref[freed]) >= 0]] = True
+        self.none(twice, what + " of event {ref} is freed twice")
+
+    def stacks(self):
+        """Check the sizes of stacks; references have been checked."""
+        e = self.e
+        stack = (e.kind == STACK_ALLOC) | (e.kind == STACK_FREE)
+        bad = (e.size < int(FIXED_STACK)) | (e.size > MAX_STACK) | (e.size & (e.size - np.uint64(1)) != 0)
+        self.none(stack & bad, "{size} bytes, expected a power of two from 2048 to 2**31")
+        freed = e.kind == STACK_FREE
+        other = np.zeros(len(e.kind), bool)
+        other[freed] = e.size[freed] != e.size[e.ref[freed]]
+        self.none(other, "{size} bytes, but the stack of event {ref} has another size")
+
+    def specials(self):
+        """Check kinds and values of specials; which kinds a Go version has, the kernel knows."""
+        e = self.e
+        special = (e.kind == ADD_SPECIAL) | (e.kind == REMOVE_SPECIAL)
+        bad = (e.flags < 1) | (e.flags >= len(SPECIAL_NAMES))
+        self.none(special & bad, f"special of kind {{flags}}, expected 1 to {len(SPECIAL_NAMES) - 1}")
+        self.none(special & (e.size >= MAX_VALUE), "value {size} is over 2**63")
+
+    def phases(self):
+        """Check that marking begins once before each collection ends, if at all."""
+        gc = np.flatnonzero((self.e.kind == GC_START) | (self.e.kind == SWEEP_START))
+        start = self.e.kind[gc] == GC_START
+        twice = np.zeros(len(self.e.kind), bool)
+        twice[gc[1:][start[1:] & start[:-1]]] = True
+        self.none(twice, "marking has begun already")
 
     def per_collection(self, name, offsets_name):
         """Check a list that belongs to collections: offsets, events that exist, earlier than the collection."""
@@ -225,12 +293,25 @@ class _Checker:
         self.rows(values >= collection, name, "later than the collection that lists it")
 
     def dead_once(self):
-        """Check that no object dies twice."""
-        values = self.e.dead
-        _, first = np.unique(values, return_index=True)
-        again = np.ones(len(values), bool)
-        again[first] = False
-        self.rows(again, "dead", "dead already")
+        """Check that no object dies twice, unless a finalizer may have kept it the first time."""
+        e = self.e
+        values = e.dead
+        collection = np.repeat(np.arange(len(e.dead_offsets) - 1), np.diff(e.dead_offsets))
+        before = np.flatnonzero(e.kind == SWEEP_START)[collection]
+        earlier = _previous(values)
+        again = earlier >= 0
+        kept = self.had_finalizer(values, before[earlier])
+        self.rows(again & (~kept | (collection[earlier] == collection)), "dead", "dead already")
+
+    def had_finalizer(self, objects, before):
+        """Which of ``objects`` got a finalizer before the event beside it; of a tiny block any part may have had it."""
+        e = self.e
+        armed = np.flatnonzero((e.kind == ADD_SPECIAL) & (e.flags == SPECIAL_FINALIZER))
+        first = np.full(len(e.kind), len(e.kind))
+        np.minimum.at(first, e.ref[armed], armed)
+        tiny = (e.size < int(MAX_TINY_SIZE)) & (e.flags & 1 == 1)
+        first_tiny = first[tiny & (e.kind == MALLOC)].min(initial=len(e.kind))
+        return np.where(tiny[objects], first_tiny, first[objects]) < before
 
     def collections(self):
         """Check that SWEEP_START events name the rows of dead_offsets in order."""
@@ -265,6 +346,9 @@ def check_events(events, path, go):
             raise FormatError(f"{path}: {name} has {len(getattr(events, name))} rows, kind has {n}")
     checker = _Checker(path, events)
     checker.columns()
+    checker.stacks()
+    checker.specials()
+    checker.phases()
     checker.collections()
     checker.per_collection("dead", "dead_offsets")
     checker.dead_once()

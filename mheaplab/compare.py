@@ -6,13 +6,14 @@ import numpy as np
 
 from .errors import FormatError
 from .replay import SPAN_NAMES
-from .runtime.structs import MALLOC, SCAVENGE, SPAN_ALLOC, SWEEPONE
+from .runtime.structs import MALLOC, SCAVENGE, SPAN_ALLOC, STACK_ALLOC, SWEEPONE
 
 SHOWN = 5
 """Differences listed per kind."""
 EVENT_PARTS = (
     ("objects", MALLOC, ("addr",)),
     ("manual spans", SPAN_ALLOC, ("addr", "scav", "needzero")),
+    ("stacks", STACK_ALLOC, ("addr",)),
     ("sweeps", SWEEPONE, ("addr",)),
     ("scavenges", SCAVENGE, ("addr", "scav")),
 )
@@ -25,7 +26,7 @@ class Agreement:
     Attributes
     ----------
     matched, total : dict of str to int
-        Per kind: "objects", "manual spans", "sweeps", "scavenges", "spans" (all six columns equal).
+        Per kind: "objects", "manual spans", "stacks", "sweeps", "scavenges", "spans" (all six columns equal).
     differences : list of str
         The first few differences of each kind, with their context.
     """

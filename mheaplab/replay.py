@@ -15,12 +15,14 @@ from .runtime.mpagealloc import Throw
 from .runtime.mstats import read_memstats
 from .runtime.run import BadEvent, Results, run_events
 from .runtime.state import HeapState
-from .runtime.structs import KIND_NAMES, MCACHE_FLUSH, SPAN_FREE, SWEEP_START
+from .runtime.structs import KIND_NAMES, MCACHE_FLUSH, SPAN_ALLOC_STACK, SPAN_FREE, SWEEP_START
 from .runtime.verify import INVARIANTS, Violation, verify_heap
 from .snapshot import take_snapshot
 
 BATCH = 1 << 20
 """Events per call of the kernel."""
+PATIENCE = 8
+"""Times that tables may grow for one event."""
 SPAN_NAMES = ("span_base", "span_npages", "span_class", "span_scav", "span_needzero", "span_event")
 
 
@@ -33,8 +35,8 @@ class Prediction:
     case : Case
         The events that were replayed.
     addr : numpy.ndarray of uint64
-        Per event: the object of a MALLOC, the span of a SPAN_ALLOC, the run of a SCAVENGE, the span swept by a SWEEPONE
-        (0: none was left); 0 elsewhere.
+        Per event: the object of a MALLOC, the span of a SPAN_ALLOC, the stack of a STACK_ALLOC, the run of a SCAVENGE,
+        the span swept by a SWEEPONE (0: none was left); 0 elsewhere.
     scav : numpy.ndarray of uint64
         SPAN_ALLOC: bytes that were scavenged; SCAVENGE: pages.
     needzero : numpy.ndarray of uint8
@@ -85,6 +87,7 @@ class _Driver:
         self.out = Results(np.zeros(n, "u8"), np.zeros(n, "u8"), np.zeros(n, "u1"))
         self.rows = []
         self.at = 0
+        self.grown = 0
 
     def _fail(self, reason):
         event = int(self.state.h.event)
@@ -115,8 +118,15 @@ class _Driver:
                 raise self._fail(f"refers to something outside the heap ({err})") from err
             self.rows.append(self.state.take_span_rows())
             if reached < end:
-                self.state.grow(int(h.need_arenas))
+                self.make_room(reached)
             self.at = reached
+
+    def make_room(self, reached):
+        """Grow tables for event ``reached``. That it asks again and again would otherwise be a replay without end."""
+        self.grown = self.grown + 1 if reached == self.at else 1
+        if self.grown > PATIENCE:
+            raise InvariantError(f"{self.case.name}: event {reached} has no room, however the tables grow")
+        self.state.grow(int(self.state.h.need_arenas))
 
     def spans(self):
         """Return all span rows so far."""
@@ -138,7 +148,7 @@ def memstats_point(events):
     if not own.any():
         return len(kind)
     at = int(flushes[own][-1]) + 1
-    while at < len(kind) and kind[at] == SPAN_FREE:
+    while at < len(kind) and kind[at] == SPAN_FREE and events.flags[at] == SPAN_ALLOC_STACK:
         at += 1
     return at
 

@@ -22,6 +22,19 @@ BASE = {
 }
 
 
+# A finalizer set, a collection that finds its object (event 0), the finalizer cleared, a stack, another collection.
+FULL = {
+    "kind": [0, 9, 13, 3, 4, 10, 11, 12, 13, 3, 5],
+    "p": [0] * 11,
+    "flags": [0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 2],
+    "size": [64, 7, 0, 0, 0, 0, 2048, 2048, 0, 0, 0],
+    "ref": [-1, 0, -1, 0, -1, 0, -1, 6, -1, 1, -1],
+    "credit": [0] * 11,
+    "dead": [0, 0],
+    "dead_offsets": [0, 1, 2],
+}
+
+
 def columns(**changes):
     """The arrays of a small legal case, with ``changes``."""
     types = COLUMNS | LISTS
@@ -35,9 +48,9 @@ def write(folder, arrays, go="go1.19"):
     return folder / "x"
 
 
-def edit(name, index, value):
-    """A copy of BASE's list ``name`` with one value changed."""
-    values = list(BASE[name])
+def edit(name, index, value, base=BASE):
+    """A copy of list ``name`` of ``base`` with one value changed."""
+    values = list(base[name])
     values[index] = value
     return {name: values}
 
@@ -52,7 +65,7 @@ def test_legal_case_loads_and_replays(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (edit("kind", 1, 9), ["event 1", "unknown kind 9"]),
+        (edit("kind", 1, 14), ["event 1", "unknown kind 14"]),
         (edit("size", 7, (1 << 47) + 1), ["event 7", "over 2**47"]),
         (edit("size", 0, 0), ["event 0", "size 0"]),
         (edit("size", 2, 0), ["event 2", "0 pages"]),
@@ -79,6 +92,100 @@ def test_illegal_events_name_the_event_and_the_reason(tmp_path, changes, words):
         mh.load_case(path)
     for word in ["x.events.npz", *words]:
         assert word in str(caught.value)
+
+
+def full(name, index, value):
+    """FULL with one value changed."""
+    return FULL | edit(name, index, value, FULL)
+
+
+def again(kind):
+    """FULL with its last event of ``kind`` twice in a row."""
+    at = len(FULL["kind"]) - FULL["kind"][::-1].index(kind)
+    columns = {name: FULL[name][:at] + FULL[name][at - 1 :] for name in COLUMNS}
+    return FULL | columns
+
+
+def test_specials_stacks_and_marking_load_and_replay(tmp_path):
+    case = mh.load_case(write(tmp_path, columns(**FULL)))
+    pred = mh.replay(case, check=2)
+    assert pred.addr[6] > pred.addr[0] > 0
+    # The finalizer keeps the object for one collection: the flush sweeps its span, and only the second sweep frees it.
+    counts = [shot.memstats["HeapObjects"] for shot in mh.snapshots(case, [5, 11])]
+    assert counts == [1, 0]
+    assert case.describe(1) == "event 1: ADD_SPECIAL (finalizer) of event 0"
+    assert case.describe(6) == "event 6: STACK_ALLOC of 2048 B"
+    assert case.describe(7) == "event 7: STACK_FREE of event 6"
+
+
+def test_a_tiny_block_waits_for_the_finalizer_of_any_of_its_parts(tmp_path):
+    # Event 1 shares the block of event 0, and it is the one with the finalizer.
+    changes = {"kind": [0, 0, 9, 3, 4, 3], "flags": [1, 1, 2, 0, 0, 0], "size": [4, 4, 0, 0, 0, 0]}
+    changes |= {"ref": [-1, -1, 1, 0, -1, 1], "p": [0] * 6, "credit": [0] * 6}
+    changes |= {"dead": [0, 0], "dead_offsets": [0, 1, 2]}
+    path = write(tmp_path, columns(**changes))
+    assert len(mh.replay(mh.load_case(path), check=2).addr) == 6
+    with pytest.raises(mh.FormatError, match=r"dead\[1\] = 0: dead already"):
+        mh.load_case(write(tmp_path, columns(**(changes | {"size": [16, 4, 0, 0, 0, 0]}))))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (full("ref", 1, 1), ["event 1", "not an earlier event"]),
+        (full("ref", 1, -1), ["event 1", "not an earlier event"]),
+        (full("ref", 5, 3), ["event 5", "not a MALLOC"]),
+        (full("ref", 7, 0), ["event 7", "not a STACK_ALLOC"]),
+        (full("ref", 6, 0), ["event 6", "expected -1"]),
+        (full("ref", 2, 0), ["event 2", "expected -1"]),
+        (full("flags", 1, 0), ["event 1", "special of kind 0"]),
+        (full("flags", 5, 8), ["event 5", "special of kind 8"]),
+        (full("size", 1, 1 << 63), ["event 1", "over 2**63"]),
+        (full("size", 6, 2049), ["event 6", "power of two"]),
+        (full("size", 6, 1024), ["event 6", "power of two"]),
+        (full("size", 6, 1 << 32), ["event 6", "power of two"]),
+        (full("size", 6, 0), ["event 6", "power of two"]),
+        (full("size", 7, 4096), ["event 7", "event 6 has another size"]),
+        (full("flags", 1, 4), ["dead[1] = 0", "dead already"]),
+        (FULL | {"dead_offsets": [0, 2, 2]}, ["dead[1] = 0", "dead already"]),
+        (again(12), ["event 8", "stack of event 6 is freed twice"]),
+        (again(13), ["event 9", "marking has begun already"]),
+    ],
+)
+def test_illegal_specials_stacks_and_marking(tmp_path, changes, words):
+    path = write(tmp_path, columns(**changes))
+    with pytest.raises(mh.FormatError) as caught:
+        mh.load_case(path)
+    for word in ["x.events.npz", *words]:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (full("flags", 1, 3), "event 1 .ADD_SPECIAL.: no such kind of special"),
+        (full("flags", 5, 7), "event 5 .REMOVE_SPECIAL.: no such kind of special"),
+    ],
+)
+def test_special_kinds_that_the_version_does_not_have(tmp_path, changes, words):
+    changes["dead"], changes["dead_offsets"] = [], [0, 0, 0]
+    with pytest.raises(mh.FormatError, match=words):
+        mh.replay(mh.load_case(write(tmp_path, columns(**changes))))
+
+
+def test_flipped_events_never_crash(tmp_path, rng):
+    # Whole columns with one wrong number each: most get past the checks of the archive, and meet those of the events.
+    failed = 0
+    for _ in range(200):
+        changes = {name: list(values) for name, values in FULL.items()}
+        name = rng.choice(["kind", "flags", "size", "ref", "dead"])
+        at = rng.integers(len(changes[name]))
+        changes[name][at] = int(rng.integers(0, 15))
+        try:
+            mh.replay(mh.load_case(write(tmp_path, columns(**changes))))
+        except mh.FormatError:
+            failed += 1
+    assert failed > 50
 
 
 @pytest.mark.parametrize("name", [*COLUMNS, *LISTS])

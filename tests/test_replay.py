@@ -13,16 +13,25 @@ from mheaplab.snapshot import PAGE_LARGE, PAGE_NOSCAN, PAGE_OTHER, PAGE_SCAN, PA
 # The module; the package's attribute of that name is the function.
 driver = importlib.import_module("mheaplab.replay")
 TINY_ROOM = {"spans": 3, "heap_arenas": 2, "pallocs": 8192, "gc_bits": 8192, "in_use": 4, "span_log": 2}
+TINY_ROOM |= {"specials": 2, "finalizers": 2, "stack_slots": 2}
 
 
 def test_growing_tables_changes_nothing(cases_dir):
-    for name in ("go119-arenas", "go119-limit", "go127-finalizers"):
+    for name in ("go119-arenas", "go119-limit", "go127-finalizers", "go119-finalizers-full", "go119-stacks-full"):
         case = mh.load_case(cases_dir / name)
         run = driver._Driver(case, None, 1, room=TINY_ROOM)
         run.run_to(len(case))
         assert np.array_equal(run.out.addr, case.truth["addr"])
         assert np.array_equal(run.spans()["span_base"], case.truth["span_base"])
         assert int(run.state.h.spans_cap) > 100
+
+
+def test_an_event_that_never_has_room_ends_the_replay(cases_dir, monkeypatch):
+    case = mh.load_case(cases_dir / "go119-finalizers-full")
+    run = driver._Driver(case, None, 0, room=TINY_ROOM)
+    monkeypatch.setattr(run.state, "grow", lambda arenas: None)
+    with pytest.raises(mh.InvariantError, match="has no room, however the tables grow"):
+        run.run_to(len(case))
 
 
 @pytest.mark.parametrize("batch", [1, 7, 1000])

@@ -17,13 +17,13 @@ END = "<!-- end of table -->"
 
 def table():
     """Return the table in Markdown, one row per case."""
-    rows = ["| case | events | collections | objects | spans, all columns | sweeps | scavenges |"]
-    rows.append("| --- | --: | --: | --: | --: | --: | --: |")
+    rows = ["| case | events | collections | objects | spans, all columns | stacks | sweeps | scavenges |"]
+    rows.append("| --- | --: | --: | --: | --: | --: | --: | --: |")
     for path in sorted((ROOT / "data" / "cases").glob("*.events.npz")):
         case = mh.load_case(path)
         agreement = mh.compare(mh.replay(case), case.truth)
         cells = [case.name, f"{len(case):,}", str(len(case.events.dead_offsets) - 1)]
-        for kind in ("objects", "spans", "sweeps", "scavenges"):
+        for kind in ("objects", "spans", "stacks", "sweeps", "scavenges"):
             matched, total = agreement.matched[kind], agreement.total[kind]
             cells.append(f"{matched:,} of {total:,}" if total else "none")
         rows.append("| " + " | ".join(cells) + " |")

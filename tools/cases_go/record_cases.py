@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Record the Go programs of this folder as replay cases.
 
-    record_cases.py --go GOROOT --oracle DIR --out DIR [NAME ...]
+    record_cases.py --go GOROOT --oracle DIR --out DIR [--full] [NAME ...]
 
 For each NAME (all of them by default) this leaves goXYZ-NAME.events.npz, .truth.npz and
 .memstats.json in the --out folder, where XYZ is the version of the Go installed in GOROOT:
@@ -10,7 +10,13 @@ For each NAME (all of them by default) this leaves goXYZ-NAME.events.npz, .truth
 The programs are built with a `go build -overlay` that makes the runtime log its heap operations.
 The overlay comes from the oracle's oplog_goXYZ.py and the case from its convert.py; --oracle
 names the folder that holds them. The case `gofmt` is the real command, built from GOROOT's
-source with oplog.go laid over it. Nothing is ever written into GOROOT.
+source with oplog.go laid over it, and `final` and `goroutines` are the oracle's own, below its
+folder prog. Nothing is ever written into GOROOT.
+
+With --full, for Go 1.19, the runtime also logs finalizers, goroutine stacks and when marking
+begins (oplog_specials.py), and the case goXYZ-NAME-full holds these as events
+(convert_specials.py), from which the twin must find out the rest: who waited for a finalizer,
+and where stacks lie.
 
 Exit status: 0 all recorded, 1 some case failed, 2 wrong usage or something is missing.
 """
@@ -78,13 +84,19 @@ GOFMT_TREE = "text"
 GOFMT_EXIT = "\tos.Exit(s.GetExitCode())\n"
 GOFMT_SAVE_AND_EXIT = "\tcode := s.GetExitCode()\n\tsaveRecordingFromEnv()\n\tos.Exit(code)\n"
 
-NAMES = (*WORKLOADS, "gofmt")
+# The workload that wants the heap profiler, which profiled.go links in.
+PROFILED = "finalizers-profiled"
+
+# Programs of the oracle.
+ORACLE_NAMES = ("final", "goroutines")
+
+NAMES = (*WORKLOADS, PROFILED, "gofmt")
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     try:
-        recorder = Recorder(args.go, args.oracle, args.out, args.keep_raw)
+        recorder = Recorder(args.go, args.oracle, args.out, args.keep_raw, args.full)
         return recorder.record_all(args.names or NAMES)
     except RecordError as e:
         print(f"record_cases: {e}", file=sys.stderr)
@@ -93,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     ap = argparse.ArgumentParser(
-        description=__doc__.split("\n")[0], epilog="names: " + " ".join(NAMES)
+        description=__doc__.split("\n")[0], epilog="names: " + " ".join(NAMES + ORACLE_NAMES)
     )
     ap.add_argument("--go", required=True, type=Path, metavar="GOROOT", help="a Go 1.19 or 1.27")
     ap.add_argument(
@@ -101,24 +113,30 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     ap.add_argument("--out", required=True, type=Path, help="where the cases go")
     ap.add_argument("--keep-raw", type=Path, metavar="DIR", help="also keep the raw logs, here")
-    ap.add_argument("names", nargs="*", metavar="NAME", help="cases to record (default: all)")
+    ap.add_argument("--full", action="store_true", help="with finalizers and stacks as events (Go 1.19)")
+    ap.add_argument(
+        "names", nargs="*", metavar="NAME", help="cases to record (default: all but the oracle's own)"
+    )
     args = ap.parse_args(argv)
-    unknown = [n for n in args.names if n not in NAMES]
+    unknown = [n for n in args.names if n not in NAMES + ORACLE_NAMES]
     if unknown:
-        ap.error(f"unknown case {', '.join(unknown)}; there are: {' '.join(NAMES)}")
+        ap.error(f"unknown case {', '.join(unknown)}; there are: {' '.join(NAMES + ORACLE_NAMES)}")
     return args
 
 
 class Recorder:
     """Builds and runs the programs with one Go."""
 
-    def __init__(self, goroot: Path, oracle: Path, out: Path, keep_raw: Path | None = None):
+    def __init__(self, goroot: Path, oracle: Path, out: Path, keep_raw: Path | None, full: bool):
         # Not resolved: the overlay must name files by the path under which go build sees them.
         self.goroot = Path(os.path.abspath(goroot))
         self.oracle = oracle.resolve()
         self.out = out.resolve()
         self.keep_raw = keep_raw.resolve() if keep_raw else None
+        self.full = full
         self.version = version_of(self.goroot)
+        if full and self.version.name != "go1.19":
+            raise RecordError(f"--full is for go1.19; the Go in {goroot} is {self.version.name}")
         for script in (self.version.oplog, "convert.py"):
             if not (self.oracle / script).is_file():
                 raise RecordError(f"there is no {script} in --oracle {oracle}")
@@ -145,17 +163,17 @@ class Recorder:
         """Let the oracle write the overlay that patches the runtime."""
         folder = self.work / "overlay"
         run([sys.executable, self.oracle / self.version.oplog, self.goroot, folder])
+        if self.full:
+            run([sys.executable, HERE / "oplog_specials.py", self.goroot, folder])
         return folder / "overlay.json"
 
-    def build(self, package: str, folder: Path, overlay: Path) -> Path:
+    def build(self, package: str, folder: Path, overlay: Path, tags: str = "") -> Path:
         """Build package, seen from folder, unless that has been done already."""
-        binary = self.work / "bin" / Path(package).name
-        if package == ".":
-            binary = self.work / "bin" / "casesgo"
+        binary = self.work / "bin" / (Path(folder if package == "." else package).name + tags)
         if not binary.exists():
             binary.parent.mkdir(exist_ok=True)
             run(
-                [self.go, "build", "-overlay", overlay, *self.version.build_flags]
+                [self.go, "build", "-overlay", overlay, "-tags", tags, *self.version.build_flags]
                 + ["-o", binary, package],
                 cwd=folder,
                 env=self.environment(**self.version.build_env),
@@ -192,12 +210,15 @@ class Recorder:
             command = [self.build_gofmt(), "-l", self.goroot / "src" / GOFMT_TREE]
             env = self.environment(GOMAXPROCS="1", CASES_OPLOG=str(log))
         else:
-            command = [self.build(".", HERE, self.overlay), name, log]
-            env = self.environment(GOMAXPROCS="1", **WORKLOADS[name])
+            folder = self.oracle / "prog" if name in ORACLE_NAMES else HERE
+            tags = "memprofile" if name == PROFILED else ""
+            command = [self.build(".", folder, self.overlay, tags), name, log]
+            env = self.environment(GOMAXPROCS="1", **WORKLOADS.get(name, {}))
         run(command, cwd=self.work, env=env)
 
-        case = self.out / f"{self.version.prefix}-{name}"
-        said = run([sys.executable, self.oracle / "convert.py", log, case, self.version.name])
+        case = self.out / f"{self.version.prefix}-{name}{'-full' if self.full else ''}"
+        convert = HERE / "convert_specials.py" if self.full else self.oracle / "convert.py"
+        said = run([sys.executable, convert, log, case, self.version.name])
         shutil.copyfile(log.with_suffix(".memstats.json"), f"{case}.memstats.json")
         print(said.strip())
         if self.keep_raw:
