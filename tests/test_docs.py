@@ -17,6 +17,21 @@ def test_agreement_table_is_current():
     assert done.returncode == 0, "run tools/agreement_table.py"
 
 
+def test_coverage_of_mheap_go_is_current():
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "coverage_table.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_coverage_names_what_the_surface_has():
+    page = (ROOT / "docs" / "coverage.md").read_text()
+    counts = [int(n) for n in re.findall(r"^## \w+ \((\d+)\)", page, re.M)]
+    names = re.findall(r"^\| `([\w.]+)` \|", page, re.M)
+    assert counts == [3, 18, 64]
+    assert len(names) == len(set(names)) == 85
+
+
 def test_every_invariant_has_a_sentence_and_a_check():
     package = ROOT / "mheaplab" / "runtime"
     source = (package / "verify.py").read_text() + (package / "verify_lists.py").read_text()
@@ -24,7 +39,9 @@ def test_every_invariant_has_a_sentence_and_a_check():
     assert raised == set(INVARIANTS)
 
 
-@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "docs/cases.md", "docs/speed.md", "data/README.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "ARCHITECTURE.md", "docs/cases.md", "docs/speed.md", "docs/coverage.md", "data/README.md"]
+)
 def test_files_named_in_prose_exist(page):
     text = (ROOT / page).read_text()
     folder = (ROOT / page).parent

@@ -158,10 +158,8 @@ def mheap_next_span_for_sweep(h):
 
 
 @kjit
-def sweepone(h):
-    """sweepone: sweep one span; its base address, 0 if all were swept (Go returns pages, NO_MORE_WORK at the end)."""
-    if h.sweep_drained != 0:
-        return np.int64(0)
+def _sweep_next(h):
+    """The loop of sweepone: sweep the next span that needs it; its base address, 0 if there is none."""
     while True:
         index = mheap_next_span_for_sweep(h)
         if index == 0:
@@ -179,6 +177,12 @@ def sweepone(h):
             if mspan_sweep(h, index, NO):
                 h.reclaim_credit += npages
             return swept
+
+
+@kinline
+def sweepone(h):
+    """sweepone: sweep one span; its base address, 0 if all were swept (Go returns pages, NO_MORE_WORK at the end)."""
+    return _sweep_next(h) if h.sweep_drained == 0 else np.int64(0)
 
 
 @kjit

@@ -52,11 +52,11 @@ def arena_idx_l2(h, ai):
 
 @kinline
 def arenas_lookup(h, ai):
-    """mheap.arenas[l1][l2]: record index of arena ``ai``, 0 where there is none."""
-    found = np.int64(0)
-    if h.arena_l1[arena_idx_l1(h, ai)] != 0:
-        found = np.int64(arena_map(h, ai))
-    return found
+    """mheap.arenas[l1][l2]: record index of arena ``ai``, 0 where there is none.
+
+    Go looks first whether the second level is there; here its entries read as 0 until it is made.
+    """
+    return np.int64(arena_map(h, ai))
 
 
 @kinline

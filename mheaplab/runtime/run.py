@@ -1,9 +1,10 @@
 """run_events: the one entry through which a batch of events goes into the heap.
 
-The events of a case come as columns (``Events``), results go to columns (``Results``).  The loop handles an allocation
-in line; every other kind goes through ``apply_event``, which gets scalars only.  A batch may end early: when a table
-has no room for the next event (``need_room``), nothing of that event has been done, and the driver grows the tables and
-calls again from the same index.
+The events of a case come as columns (``Events``), results go to columns (``Results``).  The loop handles the two
+most frequent kinds in line, allocations and sweepone calls, most of which find nothing left to sweep; every other kind
+goes through ``apply_event``, which gets scalars only.  A batch may end early: when a table has no room for the next
+event (``need_room``), nothing of that event has been done, and the driver grows the tables and calls again from the
+same index.
 
 Errors in the events raise ``BadEvent`` with a reason and numbers; impossible states of the heap raise ``Throw`` with
 Go's words.  In both cases ``h.event`` is the index of the event, and the heap is not to be used any more.
@@ -107,7 +108,9 @@ def _unmark_all(h, dead, addr):
 
 @kjit
 def _sweep_start(h, ev, row, addr):
-    """SWEEP_START: the collection ``row`` ends. Where nobody said when it began, it begins here."""
+    """SWEEP_START: the collection ``row`` ends; False: no room. Where nobody said when it began, it begins here."""
+    if not mheap_has_room(h, np.int64(1)):
+        return False
     if h.gcphase == GC_OFF:
         finish_sweep(h)
     mark_allocated(h)
@@ -123,6 +126,7 @@ def _sweep_start(h, ev, row, addr):
             if not set_page_mark_of(h, np.int64(addr[ev.page_marked[k]])):
                 raise BadEvent("page_marked names an object in no span", ev.page_marked[k])
     gc_sweep(h)
+    return True
 
 
 @kinline
@@ -358,11 +362,13 @@ def run_events(h, ev, out, start, stop):
                     return event
                 raise Throw("out of memory", event)
             out_addr[i] = np.uint64(addr)
-        elif kind == SWEEP_START:
-            if not mheap_has_room(h, np.int64(1)):
-                return event
+        elif kind == SWEEPONE:
             h.current_p = np.int64(ps[i])
-            _sweep_start(h, ev, refs[i], out_addr)
+            out_addr[i] = np.uint64(sweepone(h))
+        elif kind == SWEEP_START:
+            h.current_p = np.int64(ps[i])
+            if not _sweep_start(h, ev, refs[i], out_addr):
+                return event
         elif kind == SCAVENGE:
             if event >= np.int64(h.waiting_stop):
                 _scavenge_or_wait(h, ev, out, event)

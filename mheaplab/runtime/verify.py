@@ -67,6 +67,7 @@ INVARIANTS = {
     "L1": "a span list is linked both ways, its spans know it, and large free stacks wait only while marking",
     "O2": "Reserved, Prepared and Ready bytes sum to the arenas",
     "O3": "the simulated OS has sorted, separate ranges, and every arena is in one",
+    "O4": "the arenas map leads to every arena, and its first level says that the second is there",
     "T1": "specials are sorted by offset and kind, on allocated objects; the page_specials bit says if there are any",
     "T2": "per kind, special records in use are those in the lists of spans",
     "U1": "address ranges in use are sorted and apart",

@@ -7,7 +7,7 @@ import numpy as np
 
 from ._jit import kjit
 from .mbitmap import mspan_is_allocated
-from .mheap_arena import arena_base, arena_page, page_bit, page_index_of, span_of
+from .mheap_arena import arena_base, arena_idx_l1, arena_page, page_bit, page_index_of, span_of
 from .mpallocbits import U0
 from .structs import (
     FIXED_STACK,
@@ -22,7 +22,7 @@ from .structs import (
     STACK_CACHE_SIZE,
     STACK_LARGE_ORDERS,
 )
-from .tables import gc_bits_word, heap_arena, os_range, span, special, stack_slots
+from .tables import arena_map, gc_bits_word, heap_arena, os_range, span, special, stack_slots
 
 IN_FREE_LIST = np.int64(4)
 
@@ -68,14 +68,17 @@ def verify_bitmap_arenas(h):
 
 @kjit
 def verify_os(h):
-    """O3: what the simulated OS has given."""
+    """O3, O4: what the simulated OS has given, and that the arenas map leads to all arenas."""
     n = np.int64(h.os_ranges_len)
     for k in range(n):
         r = os_range(h, k)
         if r.base_addr >= r.limit or (k > 0 and np.int64(os_range(h, k - 1).limit) > np.int64(r.base_addr)):
             raise Violation("O3", k, r.base_addr, r.limit)
     for a in range(1, np.int64(h.heap_arenas_len)):
-        base = arena_base(h, heap_arena(h, a).arena_idx)
+        ai = np.int64(heap_arena(h, a).arena_idx)
+        if arena_map(h, ai) != a or h.arena_l1[arena_idx_l1(h, ai)] == 0:
+            raise Violation("O4", a, ai, arena_map(h, ai))
+        base = arena_base(h, ai)
         limit = base + (np.int64(1) << np.int64(h.params.log_arena_bytes))
         owned = False
         for k in range(n):

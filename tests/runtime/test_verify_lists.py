@@ -115,6 +115,10 @@ def _cut_os(heap):
     heap.state.tables["os_ranges"][0]["limit"] -= PAGE
 
 
+def _no_second_level(heap):
+    heap.h.arena_l1[0] = 0
+
+
 def _cache(heap):
     return heap.h.allp[0].mcache.stackcache[1]
 
@@ -123,6 +127,7 @@ CORRUPTIONS = {
     "G1": [_forget_arenas, _word(1, BITS), _field(lambda heap: heap.h.stats, "gc_bits_sys", 65536)],
     "G2": [_bitmaps_in_a_free_arena],
     "O3": [_empty_os, _cut_os],
+    "O4": [_no_second_level],
     "T1": [_page_specials("small"), _page_specials("plain"), _swap_kinds, _special_of_a_free_slot],
     "T2": [
         _field(lambda heap: heap.h.specialalloc[SPECIAL_FINALIZER], "in_use", 48),
