@@ -8,6 +8,7 @@
 
 import importlib
 
+from . import steps
 from .case import Case, load_case
 from .compare import Agreement, compare
 from .data import data_path
@@ -37,6 +38,7 @@ __all__ = [
     "load_case",
     "replay",
     "snapshots",
+    "steps",
     "widgets",
 ]
 

@@ -94,6 +94,29 @@ def figures_of(name, case):
         yield f"{name}-agreement", figures.agreement(compare(prediction, case.truth), name=name)
 
 
+def figures_by_hand():
+    """Yield (file name, figure) for a heap driven by hand: a span, marked but not swept, and the pages around."""
+    from . import figures, steps
+    from .heap import Heap
+
+    heap = Heap()
+    objects = [heap.malloc(48) for _ in range(40)]
+    heap.malloc(64)
+    heap.flush_mcache()
+    heap.collect(objects[::3], sweep=False)
+    yield "by-hand-span-bits", figures.span_bits(heap.span_of(objects[0]), focus=("gcmarkBits",), note="marked")
+    yield "by-hand-arena-bits", figures.arena_bits(steps.page_bits(heap, objects[0]), note="marked")
+
+
+def all_figures():
+    """Yield (file name, figure, what it is about) for every figure of the command."""
+    for name in SHOWN_CASES:
+        case = load_case(data_path(f"cases/{name}"))
+        yield from ((stem, figure, case) for stem, figure in figures_of(name, case))
+    about = {"heap": "40 objects of 48 B, every third alive, and one dead object of 64 B"}
+    yield from ((stem, figure, about) for stem, figure in figures_by_hand())
+
+
 def figures_command(args):
     """Draw what README and docs show."""
     from . import figures
@@ -106,16 +129,14 @@ def figures_command(args):
     done, missing = 0, None
     bar = ProgressBar("figures")
     try:
-        for name in SHOWN_CASES:
-            case = load_case(data_path(f"cases/{name}"))
-            for stem, figure in figures_of(name, case):
-                try:
-                    figures.export(figure, args.output / stem, formats, about=case, width=args.width)
-                except figures.NoChromeError as err:
-                    missing = err
-                    formats = tuple(f for f in formats if f not in figures.DRAWN)
-                done += 1
-                bar(done, 6 * len(SHOWN_CASES))
+        for stem, figure, about in all_figures():
+            try:
+                figures.export(figure, args.output / stem, formats, about=about, width=args.width)
+            except figures.NoChromeError as err:
+                missing = err
+                formats = tuple(f for f in formats if f not in figures.DRAWN)
+            done += 1
+            bar(done, 6 * len(SHOWN_CASES) + 2)
     finally:
         bar.close()
         figures.close_renderer()

@@ -1,5 +1,6 @@
 """Widgets without a kernel and without a browser; and once all of it, in a real JupyterLab."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -269,12 +270,13 @@ READY = """async () => {
   await context.session.kernel.info;
 }"""
 DOWN = "() => { const e = document.querySelector('.jp-WindowedPanel-outer'); e.scrollTop = e.scrollHeight; }"
-PLOT = "[...document.querySelectorAll('.js-plotly-plot')].find((g) => g.layout?.meta?.export_id?.includes('heap-map'))"
+PLOT = "[...document.querySelectorAll('.js-plotly-plot')].find((g) => g.layout?.meta?.export_id?.includes('{}'))"
+SETTLED = "plot._fullLayout.width === plot.parentElement.clientWidth"
 
 
 @pytest.fixture
 def lab(tmp_path):
-    """A JupyterLab over a copy of the notebooks; its address."""
+    """A JupyterLab over a copy of the notebooks; the address of a notebook, without its name."""
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks", ignore=shutil.ignore_patterns("exports", ".*"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -294,17 +296,15 @@ def lab(tmp_path):
                 except OSError:
                     assert server.poll() is None, (tmp_path / "lab.log").read_text(encoding="utf-8")
                     time.sleep(0.1)
-            yield f"{base}/lab/tree/notebooks/00_start_here.ipynb?token=secret&reset"
+            yield f"{base}/lab/tree/notebooks/"
         finally:
             server.terminate()
             server.wait(30)
 
 
-@pytest.mark.slow
-@pytest.mark.browser
-@pytest.mark.skipif(chrome() is None, reason="no Chrome or Chromium here")
-def test_in_a_browser(lab, tmp_path):
-    """In JupyterLab the keyboard moves the heap, buttons export it, and nothing outside is asked for."""
+@contextlib.contextmanager
+def opened(address):
+    """Run all cells of a notebook in a browser that reaches nothing but this machine; the page. No error may show."""
     api = pytest.importorskip("playwright.sync_api")
     outside, errors = [], []
     with api.sync_playwright() as play:
@@ -316,18 +316,40 @@ def test_in_a_browser(lab, tmp_path):
         page.on("request", lambda r: None if local.match(r.url) else outside.append(r.url))
         page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda e: errors.append(str(e)))
-        page.goto(lab)
+        page.goto(f"{address}?token=secret&reset")
         page.wait_for_selector(".jp-NotebookPanel")
         page.evaluate(READY)
         page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-        for _ in range(240):
-            page.evaluate(DOWN)
-            if page.evaluate(f"!!({PLOT}) && !!document.querySelector('.noUi-handle')"):
-                break
-            time.sleep(0.5)
-        page.evaluate(f"() => {{ window.plot = {PLOT}; plot.scrollIntoView(); }}")
+        yield page
+        browser.close()
+    assert not outside and not errors
+
+
+def find_plot(page, name):
+    """Scroll down until the figure with ``name`` in its id is there, and make it ``window.plot``."""
+    plot = PLOT.replace("{}", name)
+    for _ in range(240):
+        page.evaluate(DOWN)
+        if page.evaluate(f"!!({plot}) && !!document.querySelector('.noUi-handle')"):
+            break
+        time.sleep(0.5)
+    find_first(page, name)
+
+
+def find_first(page, name):
+    """Make the first figure with ``name`` in its id ``window.plot``, and show it."""
+    page.evaluate(f"() => {{ window.plot = {PLOT.replace('{}', name)}; plot.scrollIntoView(); }}")
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.skipif(chrome() is None, reason="no Chrome or Chromium here")
+def test_in_a_browser(lab, tmp_path):
+    """In JupyterLab the keyboard moves the heap, buttons export it, and nothing outside is asked for."""
+    with opened(f"{lab}00_start_here.ipynb") as page:
+        find_plot(page, "heap-map")
         page.wait_for_function("plot.layout.title.text.includes('after 79,000 events')")
-        page.wait_for_function("plot._fullLayout.width === plot.parentElement.clientWidth")
+        page.wait_for_function(SETTLED)
         page.focus(".noUi-handle")
         page.keyboard.press("ArrowRight")
         page.wait_for_function("plot.layout.title.text.includes('after 80,000 events')")
@@ -337,6 +359,36 @@ def test_in_a_browser(lab, tmp_path):
         page.get_by_label("format").select_option(label="CSV")
         page.get_by_role("button", name="Save both figures").click()
         page.get_by_text("wrote exports/go119-json-event-80000-heap-map.csv").wait_for()
-        browser.close()
     assert (tmp_path / "notebooks" / "exports" / "go119-json-event-80000-occupancy.csv").is_file()
-    assert not outside and not errors
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.skipif(chrome() is None, reason="no Chrome or Chromium here")
+def test_steps_in_a_browser(lab, tmp_path):
+    """Notebook 05: slider, buttons, address box and sweep are moved by keyboard and mouse, and the figures follow."""
+    with opened(f"{lab}05_inside_the_heap.ipynb") as page:
+        find_plot(page, "sweep-48-B-30-percent")
+        marks = "plot.data[0].z.flat(9).filter((v) => v === 2).length"
+        page.wait_for_function(f"{marks} === {round(0.3 * 170)}")
+        page.locator(".noUi-handle").last.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function(f"{marks} === {round(0.35 * 170)}")
+        page.get_by_label("runtime").last.select_option(label="Go 1.27")
+        page.wait_for_function("plot.layout.title.text.includes('165 slots')")
+        page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollTop = 0")
+        find_first(page, "malloc-48")
+        page.get_by_role("button", name="Next").first.click()
+        page.get_by_text("Step 2 of 14").first.wait_for()
+        page.locator(".noUi-handle").first.focus()
+        for _ in range(12):
+            page.keyboard.press("ArrowRight")
+        page.get_by_text("Step 14 of 14").first.wait_for()
+        page.wait_for_function("plot.layout.title.text.includes('170 slots')")
+        page.get_by_label("address").first.fill("0xc000000031")
+        page.get_by_text("slot 1 of 170, 0xc000000030 + 1").first.wait_for()
+        page.get_by_label("format").first.select_option(label="CSV")
+        page.get_by_role("button", name="Save both figures").first.click()
+        page.get_by_text("wrote exports/malloc-48-step-14-span-bits.csv").wait_for()
+    saved = (tmp_path / "notebooks" / "exports" / "malloc-48-step-14-span-bits.csv").read_text(encoding="utf-8")
+    assert saved.count("\n") > 170

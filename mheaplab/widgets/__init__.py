@@ -1,7 +1,14 @@
 """Widgets: controls that ask the library and show what it answers.  Nothing is computed here."""
 
+from .address_box import AddressBox, address_box
 from .case_explorer import CaseExplorer, case_explorer
 from .explorer import Explorer
+from .heap_explorer import HeapExplorer, heap_explorer
 from .live import ExportButtons, LiveFigure
+from .save_row import SaveRow
+from .sweep_explorer import SweepExplorer, sweep_explorer
 
-__all__ = ["CaseExplorer", "ExportButtons", "Explorer", "LiveFigure", "case_explorer"]
+__all__ = [
+    "AddressBox", "CaseExplorer", "ExportButtons", "Explorer", "HeapExplorer", "LiveFigure", "SaveRow", "SweepExplorer",
+    "address_box", "case_explorer", "heap_explorer", "sweep_explorer",
+]  # fmt: skip

@@ -103,6 +103,9 @@ class LiveFigure(go.FigureWidget):
                 self.layout[name].title.text = axis["title"]["text"]
             if name not in moved and axis.get("range") and tuple(self.layout[name].range) != tuple(axis["range"]):
                 self.layout[name].range = axis["range"]
+            for key in ("tickvals", "ticktext"):
+                if key in axis and list(self.layout[name][key] or ()) != list(axis[key]):
+                    self.layout[name][key] = axis[key]
         for key in ("annotations", "shapes"):
             if not same(self.layout._props.get(key, []), layout.get(key, [])):
                 self.layout[key] = layout.get(key, [])

@@ -1,0 +1,237 @@
+"""Steps: what a story tells of a malloc or a sweep is what happened, value by value, against the heap itself."""
+
+import re
+
+import numpy as np
+import pytest
+
+import mheaplab as mh
+from mheaplab.steps import answers, filled, malloc, parse_address, sweep_one
+
+BASE, PAGE, ARENA = 0xC000000000, 8192, 64 << 20
+
+
+def names(story):
+    """Return Go's functions of the steps."""
+    return [step.go for step in story.steps]
+
+
+def reading(story, name, nth=0):
+    """Return (before, after) of the ``nth`` reading of that name."""
+    found = [(r.before, r.after) for step in story.steps for r in step.readings if r.name == name]
+    return found[nth]
+
+
+def test_first_malloc_goes_all_the_way_down():
+    heap = mh.Heap()
+    story = malloc(heap, 48)
+    assert names(story) == [
+        "mallocgc", "nextFreeFast", "mcache.refill", "mcentral.cacheSpan", "mheap.allocSpan", "mheap.sysAlloc",
+        "mheap.grow", "pageAlloc.alloc", "mheap.allocMSpanLocked", "mheap.allocSpan", "mheap.setSpans", "mcache.refill",
+        "mspan.nextFreeIndex", "mallocgc",
+    ]  # fmt: skip
+    assert story.before is None and story.after.base == story.addr == BASE
+    assert (story.pages_before.grown, story.pages_after.grown) == (False, True)
+    assert story.pages_after.alloc.sum() == 1
+    assert "size_to_class8[6] is size class 5" in story.steps[0].text
+
+
+def test_second_malloc_takes_the_fast_path():
+    heap = mh.Heap()
+    malloc(heap, 48)
+    story = malloc(heap, 48)
+    assert names(story) == ["mallocgc", "nextFreeFast", "mallocgc"] and story.addr == BASE + 48
+    assert reading(story, "freeindex") == ("1", "2") == (str(story.before.freeindex), str(story.after.freeindex))
+    words = reading(story, "allocCache")
+    assert [int(w, 16) for w in words] == [story.before.alloc_cache, story.after.alloc_cache]
+
+
+@pytest.mark.parametrize("go", ["go1.19", "go1.27"])
+def test_a_story_does_what_the_heap_does(go):
+    """The same calls with and without stories: same addresses, same heap."""
+    rng = np.random.default_rng(3)
+    told, plain = (mh.Heap(mh.HeapParams.of_version(go)) for _ in range(2))
+    live = []
+    for turn in range(120):
+        size, noscan = int(rng.choice([5, 16, 48, 600, 9000, 40_000])), bool(rng.integers(2))
+        story = malloc(told, size, noscan)
+        assert story.addr == plain.malloc(size, noscan)
+        assert story.steps and str(story).startswith(f"malloc({size:,}")
+        assert f"{story.addr:#x}" in story.steps[-1].text
+        live.append(story.addr)
+        if turn % 40 == 39:
+            live = live[::2]
+            for heap in (told, plain):
+                heap.collect(live, sweep=False)
+            while True:
+                swept = sweep_one(told)
+                assert swept.addr == (plain.sweep_one() or 0)
+                if not swept.addr:
+                    break
+    assert told.memstats() == plain.memstats()
+    told.verify()
+
+
+def test_fast_path_is_told_exactly_when_it_is_taken():
+    """Every 64th slot needs another word of the bitmap, which nextFreeFast leaves to nextFree."""
+    heap = mh.Heap()
+    slow = []
+    for k in range(170):
+        story = malloc(heap, 48)
+        fast = "nothing else is read" in story.steps[1].text
+        assert fast == ("mspan.nextFreeIndex" not in names(story))
+        slow += [] if fast else [k]
+    assert slow == [0, 63, 127]
+
+
+@pytest.mark.parametrize(("calls", "has", "lacks"), [
+    ([(5, True), (5, True)], {"mallocgc"}, {"nextFreeFast", "mcache.refill"}),
+    ([(100_000, False)], {"mheap.allocSpan", "mheap.grow"}, {"nextFreeFast", "mcache.refill"}),
+    ([(48, False), (64, False)], {"mcache.refill", "mheap.allocSpan"}, {"mheap.grow", "mheap.sysAlloc"}),
+])  # fmt: skip
+def test_other_ways(calls, has, lacks):
+    heap = mh.Heap()
+    for size, noscan in calls:
+        story = malloc(heap, size, noscan)
+    assert has <= set(names(story)) and not lacks & set(names(story))
+
+
+@pytest.mark.parametrize(("pages", "asked"), [(15, True), (16, False), (20, False)])
+def test_large_spans_pass_the_page_cache_by(pages, asked):
+    heap = mh.Heap()
+    malloc(heap, 48)
+    story = malloc(heap, pages * PAGE)
+    assert ("pages are 16 or more" in str(story)) != asked
+    assert bool((story.pages_after.cached >= 0).any()) == asked
+
+
+def test_page_cache_step():
+    heap = mh.Heap()
+    malloc(heap, 48)
+    story = malloc(heap, 64)
+    kept = int((story.pages_after.cached == 0).sum())
+    assert kept == 62 and not (story.pages_before.cached >= 0).any()
+    step = next(s for s in story.steps if "pageCache" in s.page_rows)
+    assert "63" in str(step) or "62" in str(step)
+
+
+def test_sweep_numbers():
+    heap, found = filled(48, 0.3)
+    span = heap.span_of(found[0])
+    story = sweep_one(heap)
+    assert names(story) == [
+        "mheap.nextSpanForSweep", "sweepLocker.tryAcquire", "mspan.countAlloc", "mspan.sweep", "mspan.refillAllocCache",
+        "mspan.sweep",
+    ]  # fmt: skip
+    assert "51 of 170 bits are set in gcmarkBits, 170 slots had been allocated: 119 slots freed." in story.outcome
+    assert reading(story, "allocCount") == ("170", "51") and reading(story, "freeindex") == ("170", "0")
+    assert np.array_equal(story.after.alloc_bits, span.gcmark_bits) and not story.after.gcmark_bits.any()
+    assert reading(story, "smallFreeCount of the class") == ("0", "119")
+    assert reading(story, "sweepgen") == (str(span.sweepgen), str(heap.span_of(found[0]).sweepgen))
+    word = int(reading(story, "allocCache")[1], 16)
+    assert word == ~sum(int(b) << k for k, b in enumerate(span.gcmark_bits[:64])) & (1 << 64) - 1
+
+
+def test_sweep_that_frees_the_span():
+    heap, found = filled(48, 0)
+    story = sweep_one(heap)
+    assert names(story)[-1] == "mheap.freeSpan" and story.after is None
+    assert reading(story, "pagesInUse") == ("1", "0") and reading(story, "state") == ("mSpanInUse", "mSpanDead")
+    assert story.pages_before.in_use.sum() == 1 and not story.pages_after.in_use.any()
+    assert reading(story, "pageInUse, bit of the first page") == ("1", "0")
+    assert sweep_one(heap).addr == 0 and str(sweep_one(heap)).startswith("sweepone() = nothing")
+
+
+def test_sweep_that_frees_the_second_page():
+    heap = mh.Heap()
+    kept, lost = heap.malloc(48), heap.malloc(64)
+    heap.flush_mcache()
+    heap.collect([kept], sweep=False)
+    stories = {story.addr: story for story in (sweep_one(heap), sweep_one(heap))}
+    assert reading(stories[lost], "pageInUse, bit of the first page") == ("1", "0")
+    assert reading(stories[lost], "alloc bits of the chunk, pages") == ("64", "63"), "62 of them in the page cache"
+    assert stories[kept].after.alloc_count == 1
+
+
+def test_sweep_of_a_full_span():
+    heap, _ = filled(1024, 1)
+    assert "fullSwept" in sweep_one(heap).steps[-1].text
+
+
+def test_sweep_with_a_finalizer():
+    heap = mh.Heap()
+    found = [heap.malloc(48) for _ in range(5)]
+    heap.add_finalizer(found[2], 7)
+    heap.flush_mcache()
+    heap.collect([], sweep=False)
+    story = sweep_one(heap)
+    assert reading(story, "finalizers queued") == ("0", "1")
+    assert "Slot 2 has a finalizer" in str(story) and "1 mark of these came only now" in story.outcome
+    assert story.after.alloc_count == 1
+    assert heap.take_finalizers() == [(found[2], 7)]
+
+
+def test_filled():
+    """With the same seed who survives a smaller share survives a larger one."""
+    marks = []
+    for alive in (0.1, 0.5, 1.0):
+        heap, found = filled(64, alive)
+        span = heap.span_of(found[0])
+        assert span.gcmark_bits.sum() == round(alive * len(found)) and span.sweepgen == span.heap_sweepgen - 2
+        marks.append(span.gcmark_bits)
+    assert not (marks[0] & ~marks[1]).any()
+    other = filled(64, 0.5, seed=2)
+    assert not np.array_equal(other[0].span_of(other[1][0]).gcmark_bits, marks[1])
+    assert len(filled(64, 1, filled=0.5)[1]) == 64
+    with pytest.raises(ValueError, match=r"alive = 2 is outside its legal range: 0 to 1"):
+        filled(64, 2)
+
+
+def as_dict(heap, addr):
+    return {a.question: a.answer for a in answers(heap, addr)}
+
+
+def test_answers_are_those_of_the_heap():
+    heap = mh.Heap()
+    addr = heap.malloc(48)
+    told = as_dict(heap, addr + 49)
+    assert told["arenaIndex"].startswith(f"{heap.arena_index(addr):,}, from {BASE:#x}")
+    assert told["mspan.objIndex"] == f"slot 1 of 170, {addr + 48:#x} + 1, free"
+    assert (told["inheap"], told["inHeapOrStack"]) == ("true", "true")
+    assert as_dict(heap, addr)["mspan.objIndex"] == f"slot 0 of 170, {addr:#x}, allocated"
+    tail = as_dict(heap, addr + 170 * 48)
+    assert (tail["inheap"], tail["mspan.objIndex"]) == ("false", "none: not in the slots of a heap span")
+    stack = heap.alloc_manual(4)
+    told = as_dict(heap, stack)
+    assert (told["inheap"], told["inHeapOrStack"], told["spanOfHeap"]) == ("false", "true", "nil")
+    assert "mSpanManual" in told["spanOf"]
+    assert as_dict(heap, BASE + 4 * PAGE * 100)["spanOf"] == "nil"
+    told = as_dict(heap, BASE - ARENA)
+    assert told["spanOf"] == "nil" and "panics" in told["pageIndexOf"]
+
+
+def test_page_index_answer_matches_the_bitmap():
+    heap = mh.Heap()
+    for size in (48, 64, 80):
+        addr = heap.malloc(size)
+    at = heap.page_index_of(addr)
+    said = re.fullmatch(r"arena ([\d,]+), byte ([\d,]+), mask (0x..)", as_dict(heap, addr)["pageIndexOf"]).groups()
+    assert tuple(int(v.replace(",", ""), 0) for v in said) == tuple(at)
+    assert (addr - BASE) // PAGE == 8 * at.byte + at.mask.bit_length() - 1
+
+
+@pytest.mark.parametrize(("text", "value"), [("0xc000", 0xC000), (" 49152 ", 49152), ("0b11", 3)])
+def test_parse_address(text, value):
+    assert parse_address(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "c000", "0x", "1.5"])
+def test_parse_address_refuses(text):
+    with pytest.raises(ValueError, match="is no address"):
+        parse_address(text)
+
+
+@pytest.mark.parametrize("addr", [-1, 1 << 64])
+def test_answers_refuse(addr):
+    with pytest.raises(ValueError, match="outside its legal range"):
+        answers(mh.Heap(), addr)
