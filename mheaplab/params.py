@@ -155,6 +155,10 @@ class HeapParams:
         False, "", (False, True), "whether a recording notes an object after the heap profiler looked at it",
         "runtime/malloc.go profilealloc",
     )
+    scans_noscan_finalized: bool = _field(
+        True, "", (False, True), "whether marking counts objects with a finalizer once more even without pointers",
+        "runtime/mgcmark.go markrootSpans",
+    )
     scavenged_is_zero: bool = _field(
         False, "", (False, True), "whether a span all of whose pages were scavenged needs no zeroing",
         "runtime/mheap.go initSpan",
@@ -181,6 +185,7 @@ class HeapParams:
             "heap_bits_in_span_bytes": 512,
             "inline_mark_bytes": 128,
             "scavenged_is_zero": True,
+            "scans_noscan_finalized": False,
             "profiled_before_noted": True,
             "mspan_bytes": 160,
         }
@@ -214,6 +219,7 @@ class HeapParams:
         record["inline_mark_bytes"] = self.inline_mark_bytes
         record["inline_mark_min"] = self.inline_mark_min_bytes
         record["scavenged_is_zero"] = self.scavenged_is_zero
+        record["scans_noscan_finalized"] = self.scans_noscan_finalized
         record["log_arena_bytes"] = self.arena_bytes.bit_length() - 1
         record["phys_page_size"] = self.phys_page_bytes
         record["phys_huge_page_size"] = self.huge_page_bytes

@@ -11,8 +11,9 @@ import mheaplab as mh
 NAMES = golden_cases()
 SMALLEST = ("go119-gzip", "go127-gzip", "go127-goroutines")
 MEMSTATS = (
-    "HeapAlloc TotalAlloc Mallocs Frees HeapObjects HeapSys HeapIdle HeapInuse HeapReleased StackInuse BySize".split()
-)
+    "HeapAlloc TotalAlloc Mallocs Frees HeapObjects HeapSys HeapIdle HeapInuse HeapReleased StackInuse BySize "
+    "MSpanInuse MSpanSys"
+).split()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -315,6 +315,25 @@ def limit_growth(heap):
     heap.state.grow = counted
 
 
+@pytest.mark.parametrize(("go", "noscan", "counts"), [("go1.19", True, 1), ("go1.27", True, 0), ("go1.27", False, 1)])
+def test_marking_counts_what_it_scans_for_finalizers(go, noscan, counts):
+    """work.bytesMarked: an object with a finalizer is counted as a root besides, if its kind is scanned at all."""
+    heap = mh.Heap(mh.HeapParams.of_version(go))
+    a, b, c, _ = (heap.malloc(48, noscan) for _ in range(4))
+    heap.add_finalizer(a, 1)
+    heap.add_finalizer(b, 2)
+    heap.collect([a, c], sweep=False)
+    assert int(heap.state.h.heap_marked) == 48 * (2 + 2 * counts), "a and c are marked, a and b scanned"
+    assert int(heap.state.h.stats.heap_live) == int(heap.state.h.heap_marked)
+    heap.sweep_all()
+    heap.gc_start()
+    heap.add_finalizer(c, 3)
+    heap.collect([a, b, c])
+    assert int(heap.state.h.heap_marked) == 48 * (3 + 2 * counts), "a was a root, c got its finalizer while marking"
+    heap.collect([a])
+    assert int(heap.state.h.heap_marked) == 48 * (2 + 2 * counts), "b is queued; a and c are roots, a and b marked"
+
+
 # ---------------------------------------------------------------------------------------------------- stacks
 
 

@@ -18,6 +18,7 @@ GO119 = {
     "heap_bits_in_span_bytes": -1,
     "inline_mark_bytes": 0,
     "scavenged_is_zero": False,
+    "scans_noscan_finalized": True,
     "profiled_before_noted": False,
     "mspan_bytes": 144,
 }
@@ -26,6 +27,7 @@ GO127 = {
     "heap_bits_in_span_bytes": 512,
     "inline_mark_bytes": 128,
     "scavenged_is_zero": True,
+    "scans_noscan_finalized": False,
     "profiled_before_noted": True,
     "mspan_bytes": 160,
 }

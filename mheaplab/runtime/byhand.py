@@ -12,7 +12,7 @@ from ._jit import kentry, kjit
 from .malloc import NEED_ROOM, mallocgc
 from .mbitmap import mspan_is_allocated, mspan_obj_index
 from .mcache import mcache_release_all
-from .mgc import clear_page_marks, gc_sweep, set_page_mark_of, set_page_marks
+from .mgc import clear_page_marks, gc_sweep, reset_live, set_page_mark_of, set_page_marks
 from .mgcscavenge import page_alloc_scavenge
 from .mheap import mheap_alloc_manual, mheap_has_room
 from .mheap_arena import (
@@ -141,6 +141,7 @@ def collect_by_hand(h, live, page_marked, given):
     set_page_marks(h, given)
     for k in range(page_marked.shape[0]):
         set_page_mark_of(h, np.int64(page_marked[k]))
+    reset_live(h)
     gc_sweep(h)
     for p in range(MAX_PS - 1):
         h.current_p = np.int64(p)

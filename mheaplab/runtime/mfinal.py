@@ -21,11 +21,13 @@ from .mgcsweep import ensure_swept
 from .mheap_arena import span_has_no_specials, span_has_specials, span_of_heap
 from .mheap_specials import (
     mspan_special_find_splice_point,
+    scan_finalized,
     special_is,
     specials_iter_unlink_and_next,
 )
 from .mpagealloc import Throw
 from .structs import (
+    GC_MARK,
     SPECIAL_CLEANUP,
     SPECIAL_FINALIZER,
     SPECIAL_KINDS,
@@ -130,8 +132,12 @@ def _add(h, p, kind, value, force):
 
 @kjit
 def addfinalizer(h, p, fn):
-    """addfinalizer: add finalizer ``fn`` to the object at ``p``; False if it has one."""
-    return _add(h, p, SPECIAL_FINALIZER, fn, np.bool_(False))
+    """addfinalizer: add finalizer ``fn`` to the object at ``p``; False if it has one. While marking, it is scanned."""
+    if not _add(h, p, SPECIAL_FINALIZER, fn, np.bool_(False)):
+        return False
+    if h.gcphase == GC_MARK:
+        scan_finalized(h, span(h, span_of_heap(h, p)))
+    return True
 
 
 @kjit

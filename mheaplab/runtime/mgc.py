@@ -16,15 +16,16 @@ import numpy as np
 
 from ._jit import kinline, kjit
 from .intrinsics import popcount64
-from .mbitmap import mspan_allocated_word, mspan_obj_index
+from .mbitmap import mspan_allocated_word, mspan_count_alloc, mspan_obj_index
 from .mgcsweep import sweepone
 from .mheap_arena import page_bit_set, page_index_of, span_of
 from .mheap_gcbits import bitmap_words, gc_bits_set, next_mark_bit_arena_epoch
+from .mheap_specials import scan_finalized
 from .mpallocbits import U0, U1, low_mask
 from .mspanset import mcentral_full_unswept, mcentral_partial_unswept, span_set_reset
 from .stack import free_stack_spans
-from .structs import GC_MARK, GC_OFF, SPAN_IN_USE
-from .tables import gc_bits, heap_arena, span
+from .structs import GC_MARK, GC_OFF, SPAN_IN_USE, SPECIAL_FINALIZER
+from .tables import gc_bits, heap_arena, span, special
 
 BAD_DEAD_NO_SPAN = np.int64(1)
 BAD_DEAD_NOT_SLOT = np.int64(2)
@@ -148,10 +149,39 @@ def finish_sweep(h):
 
 
 @kjit
+def mark_root_spans(h):
+    """markrootSpans: count the objects with a finalizer, which are scanned as roots without being marked."""
+    for i in range(1, np.int64(h.spans_len)):
+        s = span(h, i)
+        if s.state != SPAN_IN_USE:
+            continue
+        at = np.int64(s.specials)
+        while at != 0:
+            sp = special(h, at)
+            if sp.kind == SPECIAL_FINALIZER:
+                scan_finalized(h, s)
+            at = np.int64(sp.next)
+
+
+@kjit
 def gc_start(h):
     """gcStart: finish the sweep of the last collection and begin to mark."""
     finish_sweep(h)
     h.gcphase = GC_MARK
+    mark_root_spans(h)
+
+
+@kjit
+def reset_live(h):
+    """gcControllerState.resetLive: what is live is what was marked (work.bytesMarked), and was scanned as a root."""
+    total = np.int64(h.finalizer_bytes_scanned)
+    for i in range(1, np.int64(h.spans_len)):
+        s = span(h, i)
+        if s.state == SPAN_IN_USE:
+            total += mspan_count_alloc(h, s) * np.int64(s.elemsize)
+    h.finalizer_bytes_scanned = 0
+    h.heap_marked = total
+    h.stats.heap_live = total
 
 
 @kjit

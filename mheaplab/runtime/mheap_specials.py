@@ -168,3 +168,13 @@ def mspan_sweep_specials(h, s):
             prev, current = specials_iter_next(h, current)
     if s.specials == 0:
         span_has_no_specials(h, s)
+
+
+@kjit
+def scan_finalized(h, s):
+    """What scanobject adds to bytesMarked for an object of span ``s`` that is scanned because it has a finalizer.
+
+    Go counts an object as it scans it, so a reachable one with a finalizer counts twice, and an unreachable one once.
+    """
+    if s.spanclass & 1 == 0 or h.params.scans_noscan_finalized != 0:
+        h.finalizer_bytes_scanned += np.int64(s.elemsize)

@@ -25,6 +25,7 @@ from .mgc import (
     gc_sweep,
     mark_allocated,
     remark,
+    reset_live,
     set_page_mark_of,
     set_page_marks,
     unmark,
@@ -119,6 +120,7 @@ def _sweep_start(h, ev, row, addr):
     revived = ev.revived[ev.revived_offsets[row] : ev.revived_offsets[row + 1]]
     _unmark_all(h, revived, addr)
     set_page_marks(h, ev.page_marked_offsets.shape[0] > 0)
+    reset_live(h)
     for k in range(revived.shape[0]):
         remark(h, np.int64(addr[revived[k]]))
     if ev.page_marked_offsets.shape[0] > 0:

@@ -312,6 +312,7 @@ HEAP_PARAMS = struct(
     ("heap_bits_in_span", "i8"),  # largest size whose pointer bitmap is at the span's end; -1 before Go 1.22
     ("inline_mark_bytes", "i8"),  # bytes reserved for inline marks (Go 1.26 Green Tea), else 0
     ("inline_mark_min", "i8"),  # smallest slot size with inline marks, bytes
+    ("scans_noscan_finalized", "i8"),  # 1: marking counts an object with a finalizer twice even without pointers
     ("scavenged_is_zero", "i8"),  # 1: a span all of whose pages were scavenged needs no zeroing
     ("log_arena_bytes", "i8"),
     ("phys_page_size", "i8"),
@@ -338,7 +339,7 @@ STATS = struct(
     ("in_work_bufs", "i8"),
     ("total_alloc", "i8"),  # bytes allocated, by slot size; counted when an mcache gives a span back
     ("total_free", "i8"),
-    ("heap_live", "i8"),  # bytes that the pacer thinks are live
+    ("heap_live", "i8"),  # bytes that the pacer thinks are live: marked, and allocated or cached since
     ("large_alloc", "i8"),
     ("large_alloc_count", "i8"),
     ("large_free", "i8"),
@@ -407,6 +408,8 @@ HEAP = struct(
     ("pages_swept", "i8"),  # pages swept since the sweep began
     ("reclaim_index", "i8"),  # next page (over all arenas in order) that reclaim looks at; RECLAIM_DONE when through
     ("reclaim_credit", "i8"),  # pages freed by sweeping and not yet charged to an allocation
+    ("heap_marked", "i8"),  # bytes that the last collection marked
+    ("finalizer_bytes_scanned", "i8"),  # bytes of objects scanned for their finalizer since marking began
     ("sweep_arenas", "i8"),  # arenas that existed when the sweep began
     ("central_index", "i8"),  # sweepClass: where nextSpanForSweep goes on
     ("sweep_drained", "i8"),  # 1: no span is left in the unswept sets (sweepDrainedMask)

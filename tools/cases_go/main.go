@@ -26,6 +26,8 @@ var workloads = map[string]func(){
 	"maps-strings":      service,
 	"tiny":              tiny,
 	"reflect-closures":  closures,
+	"service-gogc50":    service,
+	"service-gogc200":   service,
 }
 
 // sink and sinks keep results reachable, so that the compiler must put them on the heap.

@@ -5,7 +5,8 @@
 
 For each NAME (all of them by default) this leaves goXYZ-NAME.events.npz, .truth.npz and
 .memstats.json in the --out folder, where XYZ is the version of the Go installed in GOROOT:
-1.19 or 1.27, whatever the patch release.
+1.19 or 1.27, whatever the patch release. Where Go 1.19 collected at all there is also
+goXYZ-NAME.pacing.npz: what its pacer decided, collection by collection (pacing.py).
 
 The programs are built with a `go build -overlay` that makes the runtime log its heap operations.
 The overlay comes from the oracle's oplog_goXYZ.py and the case from its convert.py; --oracle
@@ -74,6 +75,8 @@ WORKLOADS: dict[str, dict[str, str]] = {
     "maps-strings": {},
     "tiny": {"GOGC": "10"},  # or the few megabytes it makes would hardly ever be collected
     "reflect-closures": {},
+    "service-gogc50": {"GOGC": "50"},
+    "service-gogc200": {"GOGC": "200"},
 }
 
 # The folder, below GOROOT/src, that the recorded gofmt reads.
@@ -219,6 +222,8 @@ class Recorder:
         case = self.out / f"{self.version.prefix}-{name}{'-full' if self.full else ''}"
         convert = HERE / "convert_specials.py" if self.full else self.oracle / "convert.py"
         said = run([sys.executable, convert, log, case, self.version.name])
+        if self.version.name == "go1.19":
+            run([sys.executable, HERE / "pacing.py", log, f"{case}.events.npz", f"{case}.pacing.npz"])
         shutil.copyfile(log.with_suffix(".memstats.json"), f"{case}.memstats.json")
         print(said.strip())
         if self.keep_raw:
