@@ -36,9 +36,9 @@ func TestRecordStructures(t *testing.T) {
 	if PhysPageSize > PageSize || PageAlloc64Bit == 0 {
 		t.Fatal("the recording is for 64-bit machines with physical pages of at most 8 KiB")
 	}
-	file, err := os.Create(os.Getenv("STRUCTURES_LOG"))
+	file, err := os.Create(os.Getenv("RECORD_LOG"))
 	if err != nil {
-		t.Fatal("STRUCTURES_LOG: ", err)
+		t.Fatal("RECORD_LOG: ", err)
 	}
 	out := bufio.NewWriter(file)
 	defer SetPhysHugePageSize(SetPhysHugePageSize(hugeBytes))
