@@ -1,5 +1,7 @@
 """The widgets of notebook 05 without a browser: every control against the story and the heap that it shows."""
 
+import html
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,7 @@ def assert_shows(explorer, k):
     span, pages = story.pictures(k - 1)
     note = f"{step.moment} {story.call}"
     assert f"Step {k} of {len(story)}: {step.go}" in explorer.status.value
+    assert html.escape(step.text) in explorer.status.value
     for reading in step.readings:
         assert reading.name in explorer.status.value
     assert_same_picture(explorer.span, span_bits(span, focus=step.span_rows, note=note))

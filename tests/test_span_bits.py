@@ -89,6 +89,16 @@ def test_full_span_has_no_next_slot():
     assert list(figure.data[2].x) == [None] and list(figure.data[1].x) == [8], "freeindex behind the last slot"
 
 
+@pytest.mark.parametrize(("objects", "place"), [(63, (63, 0)), (64, (0, 5)), (65, (1, 5)), (170, (42, 10))])
+def test_freeindex_at_the_edge_of_a_strip(objects, place):
+    """The mark is over the slot; behind the last slot it stands after it, not in a strip that is not there."""
+    heap = mh.Heap()
+    found = [heap.malloc(48) for _ in range(objects)]
+    span = heap.span_of(found[0])
+    mark = mh.figures.span_bits(span).data[1]
+    assert span.freeindex == objects and [(*mark.x, *mark.y)] == [place]
+
+
 def test_hover_and_table():
     heap, found = marked(finalizers=[3])
     span = heap.span_of(found[0])

@@ -39,6 +39,8 @@ class HeapExplorer(Explorer):
     span, pages : LiveFigure
         The span and the 512 pages around it, before or after the call, whichever the step is about.
     save_row : SaveRow
+    name : str
+        The call, as a part of file names.
     folder : pathlib.Path
         Where the export button writes.
     """
