@@ -150,13 +150,92 @@ def test_page_cache_step():
     assert "63. The span takes 1, 62 stay for the next." in step.text
 
 
+@pytest.fixture
+def crowded():
+    """A heap whose first block of 64 pages is full and whose page cache is empty; pages 1 to 24, spans of their own."""
+    heap = mh.Heap()
+    heap.malloc(48)
+    pages = {k: heap.alloc_manual(1, p=0) for k in range(1, 25)}
+    assert pages == {k: BASE + k * PAGE for k in pages}
+    for npages in (15, 15, 9):
+        heap.alloc_manual(npages, p=0)
+    assert not (mh.steps.page_bits(heap, BASE).cached >= 0).any()
+    return heap, pages
+
+
+@pytest.mark.parametrize(
+    ("free", "size", "cached", "words"),
+    [
+        ((5, 6), 64, True, "at 0xc000000000: 2. The span takes 1, 1 stay for the next."),
+        ((5,), 64, True, "at 0xc000000000: 1. The span takes 1, 0 stay for the next."),
+        ((5, 7), 1408, False, "at 0xc000000000: 2. These are not 2 in a row: they stay for the next,"),
+        (range(5, 25), 20 * PAGE, False, "20 pages are 16 or more"),
+    ],
+)
+def test_where_the_pages_come_from(crowded, free, size, cached, words):
+    """A cache may be filled from the block that it had before, or in vain, and large spans pass it by."""
+    heap, pages = crowded
+    for k in free:
+        heap.free_manual(pages[k])
+    story = malloc(heap, size)
+    assert (story.addr == pages[5]) == (cached or size > PAGE)
+    assert words in str(story)
+    assert ("pageAlloc.alloc" in names(story)) == (not cached)
+    assert ("mheap.tryAllocMSpan" in names(story)) == cached, "with the heap's lock exactly if the pages needed it"
+    filled_ = "pageAlloc.allocToCache" in names(story)
+    left = (story.pages_after.cached == 0).sum()
+    assert left == (len(free) - cached if filled_ else 0) and filled_ == (size < 16 * PAGE)
+
+
+def test_page_cache_without_a_row(crowded):
+    """Pages in the cache that are not in a row stay there; one page is taken from it."""
+    heap, pages = crowded
+    for k in (5, 7):
+        heap.free_manual(pages[k])
+    malloc(heap, 1408)
+    in_vain = malloc(heap, 1792)
+    assert "has 2 pages, but not 2 in a row: it stays as it is" in str(in_vain) and "pageAlloc.alloc" in names(in_vain)
+    taken = malloc(heap, 64)
+    assert taken.addr == pages[5] and "has 1 free page: taken without the heap's lock" in str(taken)
+
+
+def test_readings_are_those_of_the_heap():
+    """Accounts that steps name, before and after, are those of ReadMemStats; others are what the heap answers."""
+    heap = mh.Heap()
+    for size, noscan in [(48, False), (64, False), (1408, True), (200_000, False), (6 << 20, True), (48, False)] * 2:
+        before, hints = heap.memstats(), heap.arena_hints()
+        story = malloc(heap, size, noscan)
+        after = heap.memstats()
+        if "mheap.setSpans" not in names(story):
+            continue
+        for name in ("HeapInuse", "HeapReleased", "MSpanInuse"):
+            assert reading(story, f"{name}, bytes") == (f"{before[name]:,}", f"{after[name]:,}"), (size, name)
+        free = [f"{m['HeapIdle'] - m['HeapReleased']:,}" for m in (before, after)]
+        assert reading(story, "free and backed, bytes") == tuple(free)
+        pages = [f"{m['HeapInuse'] // PAGE:,}" for m in (before, after)]
+        assert reading(story, "pagesInUse") == tuple(pages)
+        span = heap.span_of(story.addr)
+        assert reading(story, "spanOf")[1] == hex(span.base) and reading(story, "nelems")[1] == f"{span.nelems:,}"
+        assert reading(story, "pageInUse, bit of the first page") == ("0", "1")
+        if "mheap.sysAlloc" in names(story):
+            firsts = (hex(hints[0].addr), hex(heap.arena_hints()[0].addr))
+            assert reading(story, "arenaHints, first") == firsts
+        if "mheap.grow" in names(story):
+            grown = [f"{m['HeapSys'] // PAGE:,}" for m in (before, after)]
+            assert reading(story, "pages of the page allocator") == tuple(grown)
+        if "pageAlloc.alloc" in names(story):
+            for name in ("alloc", "scavenged"):
+                bits = [f"{getattr(b, name).sum()}" for b in (story.pages_before, story.pages_after)]
+                assert reading(story, f"{name} bits of the chunk, pages") == tuple(bits)
+
+
 def test_sweep_numbers():
     heap, found = filled(48, 0.3)
     span = heap.span_of(found[0])
     story = sweep_one(heap)
     assert names(story) == [
-        "mheap.nextSpanForSweep", "sweepLocker.tryAcquire", "mspan.countAlloc", "mspan.sweep", "mspan.refillAllocCache",
-        "mspan.sweep",
+        "mheap.nextSpanForSweep", "sweepLocker.tryAcquire", "mspan.countAlloc", "sweepLocked.sweep",
+        "mspan.refillAllocCache", "sweepLocked.sweep",
     ]  # fmt: skip
     assert "51 of 170 bits are set in gcmarkBits, 170 slots had been allocated: 119 slots freed." in story.outcome
     assert reading(story, "allocCount") == ("170", "51") and reading(story, "freeindex") == ("170", "0")
@@ -177,6 +256,17 @@ def test_sweep_that_frees_the_span():
     assert story.pages_before.in_use.sum() == 1 and not story.pages_after.in_use.any()
     assert reading(story, "pageInUse, bit of the first page") == ("1", "0")
     assert sweep_one(heap).addr == 0 and str(sweep_one(heap)).startswith("sweepone() = nothing")
+
+
+def test_sweep_of_large_objects():
+    heap = mh.Heap()
+    found = [heap.malloc(100_000) for _ in range(2)]
+    heap.collect([], sweep=False)
+    for freed, addr in enumerate(found):
+        story = sweep_one(heap)
+        assert story.addr == addr and reading(story, "largeFreeCount") == (f"{freed}", f"{freed + 1}")
+        assert "its 13 pages may become a span of any class" in story.outcome
+        assert heap.memstats()["Frees"] == freed + 1
 
 
 def test_sweep_that_frees_the_second_page():

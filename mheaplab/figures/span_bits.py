@@ -110,25 +110,31 @@ def _codes(span):
     return codes, letters
 
 
+def _freeindex_place(span, strips):
+    """Return where the mark of freeindex stands: over its slot, or behind the last slot of a span that has no more."""
+    if span.freeindex < span.nelems:
+        return strips.at(span.freeindex, "")
+    x, y = strips.at(span.nelems - 1, "")
+    return x + 1, y
+
+
 def _marks(span, strips, theme):
     """Return the traces of freeindex, the next free slot, and the slots with specials."""
-    text, size = look.TEXT[theme], 11 if strips.named else 8
-    places = {"freeindex": [], "the next free slot": [], "with a special (finalizer, ...)": []}
+    freeindex, following, hung = [], [], []
     if span is not None and span.nelems:
-        # At the end of a span whose slots fill their last strip, freeindex stands behind the last column.
-        x, y = strips.at(max(span.freeindex - 1, 0), "")
-        places["freeindex"] = [(x + (span.freeindex > 0), y)]
-        if x + 1 == strips.columns and span.freeindex < span.nelems:
-            places["freeindex"] = [strips.at(span.freeindex, "")]
         slot = next_free(span)
-        places["the next free slot"] = [] if slot is None else [strips.at(slot, "slots")]
-        hung = sorted({span.slot(s.addr) for s in span.specials})
-        places["with a special (finalizer, ...)"] = [strips.at(slot, "") for slot in hung]
-    symbols = ("triangle-down", "circle-open", "diamond-open")
-    colors = (look.BAD, text, look.BAD)
-    for (name, points), symbol, color in zip(places.items(), symbols, colors, strict=True):
+        freeindex = [_freeindex_place(span, strips)]
+        following = [] if slot is None else [strips.at(slot, "slots")]
+        hung = [strips.at(slot, "") for slot in sorted({span.slot(s.addr) for s in span.specials})]
+    # A line around the filled triangle would blunt its corners.
+    for name, points, symbol, color, width in (
+        ("freeindex", freeindex, "triangle-down", look.BAD, 0),
+        ("the next free slot", following, "circle-open", look.TEXT[theme], 1.5),
+        ("with a special (finalizer, ...)", hung, "diamond-open", look.BAD, 1.5),
+    ):
         x, y = zip(*points, strict=True) if points else ([None], [None])
-        marker = {"symbol": symbol, "size": size, "color": color, "line": {"width": 2, "color": color}}
+        size = 10 if strips.named else 8
+        marker = {"symbol": symbol, "size": size, "color": color, "line": {"width": width, "color": color}}
         yield {
             "type": "scatter", "mode": "markers", "x": list(x), "y": list(y), "name": name, "marker": marker,
             "hoverinfo": "skip", "cliponaxis": False,

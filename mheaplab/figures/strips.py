@@ -127,7 +127,7 @@ def axes(strips, first_row, x_title):
             ticks.append(k * (len(strips.rows) + 1) + 1 + j)
             words.append(name if j else first_row[k])
     font = {"size": TICK_FONT}
-    shown = min(max(strips.items, 1), strips.columns)
+    shown = min(strips.items, strips.columns)
     every = max(1, shown // 8)
     # Half a column more on either side: for the lines of frames, and for a mark behind the last item.
     x = {"range": [-1, strips.columns], "tickvals": list(range(0, shown, every)), "showgrid": False}

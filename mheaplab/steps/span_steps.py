@@ -35,18 +35,23 @@ def reclaim(a, b, call):
     return Step("mheap.reclaim", "mheap.go", text, readings, "before", (), ("pageInUse", "pageMarks"))
 
 
+def asks_cache(a, b, call):
+    """Return whether mheap.allocSpan asked the page cache of a P for the new span's pages."""
+    npages = int(b.row(new_span(b, call))["npages"])
+    return call.p != NO_P and bool(a.h.params.page_cache) and npages < int(PAGE_CACHE_PAGES) // 4
+
+
 def from_cache(a, b, call):
-    """Return the page cache in which the new span's pages were, as (base, bits before) or None."""
-    start = int(b.row(new_span(b, call))["start_addr"])
-    if call.p == NO_P:
+    """Return the look in whose page cache the new span's pages were: ``b`` if the call filled it; None for neither."""
+    if not asks_cache(a, b, call):
         return None
-    for look in (a, b):  # b: it was filled by this call
-        c = look.h.allp[call.p].pcache
-        at = (start - int(c.base_addr)) // PAGE
-        filled = look is b and int(c.base_addr) != int(a.h.allp[call.p].pcache.base_addr)
-        if int(c.base_addr) and 0 <= at < int(PAGE_CACHE_PAGES) and (filled or int(c.cache) >> at & 1):
-            return look
-    return None
+    look = a if int(a.h.allp[call.p].pcache.cache) else b
+    c = look.h.allp[call.p].pcache
+    at = (int(b.row(new_span(b, call))["start_addr"]) - int(c.base_addr)) // PAGE
+    if not int(c.base_addr) or not 0 <= at < int(PAGE_CACHE_PAGES):
+        return None
+    # Filling takes all free pages of the block, so a span that is in it must have come out of the cache.
+    return look if look is b or int(c.cache) >> at & 1 else None
 
 
 def page_cache(a, b, call):
@@ -55,7 +60,7 @@ def page_cache(a, b, call):
     if not index or call.p == NO_P or not a.h.params.page_cache:
         return None
     npages = int(b.row(index)["npages"])
-    if npages >= int(PAGE_CACHE_PAGES) // 4:
+    if not asks_cache(a, b, call):
         text = f"{npages} pages are 16 or more: the P's page cache is not asked."
         return Step("mheap.allocSpan", "mheap.go", text, (), "before", (), ("pageCache",))
     old, new = (look.h.allp[call.p].pcache for look in (a, b))
@@ -65,22 +70,28 @@ def page_cache(a, b, call):
         compared("pageCache.cache, pages", *ones),
         compared("pageCache.scav, pages", *(int(c.scav).bit_count() for c in (old, new))),
     )
-    found = from_cache(a, b, call)
-    if found is a:
-        text = f"The P's page cache has {many(npages, 'free page')} in a row: taken without the heap's lock."
-    elif found is b:
-        text = (
-            f"The page cache is empty, so allocToCache fills it with the free pages of the block of 64 at"
-            f" {int(new.base_addr):#x}: {ones[1] + npages}. The span takes {npages}, {ones[1]} stay for the next."
-        )
-    elif ones[0]:
-        text = f"The P's page cache has {ones[0]} pages, but not {npages} in a row: it stays as it is."
-    else:
-        text = "The page cache is empty, and allocToCache finds no free page in the whole heap to fill it with."
-    go = "pageAlloc.allocToCache" if found is b else "mheap.allocSpan"
-    file = "mpagecache.go" if found is b else "mheap.go"
-    moment = "before" if found is None else "after"
-    return Step(go, file, text, readings, moment, (), ("pageCache", "alloc"))
+    filled = not ones[0] and bool(new.base_addr)
+    found = from_cache(a, b, call) is not None
+    text = _page_cache_text(npages, ones, hex(int(new.base_addr)) if filled else "", found)
+    go, file = ("pageAlloc.allocToCache", "mpagecache.go") if filled else ("mheap.allocSpan", "mheap.go")
+    return Step(go, file, text, readings, "after" if filled or found else "before", (), ("pageCache", "alloc"))
+
+
+def _page_cache_text(npages, ones, block, found):
+    """Return how a page cache served that had ``ones`` pages before and after; ``block``: what it was filled from."""
+    row = "" if npages == 1 else " in a row"
+    if block:
+        free = ones[1] + (npages if found else 0)
+        text = "The page cache is empty, so allocToCache fills it with the free pages of the block of 64"
+        text += f" at {block}: {free}."
+        if found:
+            return f"{text} The span takes {npages}, {ones[1]} stay for the next."
+        return f"{text} These are not {npages} in a row: they stay for the next, and the page allocator is asked."
+    if found:
+        return f"The P's page cache has {many(npages, 'free page')}{row}: taken without the heap's lock."
+    if ones[0]:
+        return f"The P's page cache has {many(ones[0], 'page')}, but not {npages} in a row: it stays as it is."
+    return "The page cache is empty, and allocToCache finds no free page in the whole heap to fill it with."
 
 
 def sys_alloc(a, b, call):
@@ -157,13 +168,15 @@ def span_record(a, b, call):
         return None
     readings = [compared("allspans", int(a.h.allspans), int(b.h.allspans))]
     made = int(b.h.allspans) - int(a.h.allspans)
-    go, text = "mheap.tryAllocMSpan", "A record for the span comes from the P's mspancache."
+    # Without the heap's lock only if the pages came so too, and the P has a record left.
+    unlocked = from_cache(a, b, call) is not None and not made
+    go = "mheap.tryAllocMSpan" if unlocked else "mheap.allocMSpanLocked"
+    text = "A record for the span comes from the P's mspancache."
     if call.p != NO_P:
         readings.insert(0, compared("mspancache.len", *(int(look.h.allp[call.p].mspancache.n) for look in (a, b))))
     if call.p == NO_P:
-        go, text = "mheap.allocMSpanLocked", "Without a P, the span's record comes from fixalloc."
+        text = "Without a P, the span's record comes from fixalloc."
     elif made:
-        go = "mheap.allocMSpanLocked"
         text = f"The P's mspancache is empty: {made} records come from fixalloc, all into allspans, and one is taken."
     readings.append(compared("MSpanInuse, bytes", int(a.h.spanalloc.in_use), int(b.h.spanalloc.in_use)))
     return Step(go, "mheap.go", text, tuple(readings))

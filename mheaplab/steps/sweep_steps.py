@@ -1,4 +1,4 @@
-"""One sweep: the steps of sweepone and mspan.sweep, told by the state before and after.
+"""One sweep: the steps of sweepone and sweepLocked.sweep (mspan.sweep in Go's throws), by the state before and after.
 
 Each function gets the ``Look`` before, the ``Look`` after and the number of the span's record; it returns a ``Step``,
 or None if the state does not show that it happened.
@@ -16,7 +16,7 @@ def next_span(a, b, index):
     for which in ("full", "partial"):
         lengths = [look.set_length(spc, which, False) for look in (a, b)]
         readings.append(compared(f"mcentral.{which}Unswept, spans", *lengths))
-    text = f"The span at {span.base:#x}, of class {spc}, is the first in an unswept set of its mcentral."
+    text = f"The span at {span.base:#x}, of span class {spc}, is the first in an unswept set of its mcentral."
     return Step("mheap.nextSpanForSweep", "mgcsweep.go", text, tuple(readings), "before")
 
 
@@ -35,7 +35,7 @@ def try_acquire(a, b, index):
 
 
 def specials(a, b, index):
-    """The first part of mspan.sweep: what hangs on dead objects is acted on."""
+    """The first part of sweepLocked.sweep: what hangs on dead objects is acted on."""
     old = a.span(index)
     if not old.specials:
         return None
@@ -54,7 +54,8 @@ def specials(a, b, index):
         compared("finalizers queued", *queued),
         compared("pageSpecials, bit of the first page", *bits),
     )
-    return Step("mspan.sweep", "mgcsweep.go", text, readings, "before", ("slots", "gcmarkBits"), ("pageSpecials",))
+    rows = ("slots", "gcmarkBits")
+    return Step("sweepLocked.sweep", "mgcsweep.go", text, readings, "before", rows, ("pageSpecials",))
 
 
 def count_alloc(a, b, index):
@@ -67,13 +68,17 @@ def count_alloc(a, b, index):
     late = alive - int(old.gcmark_bits.sum())
     if late:
         text += f" {many(late, 'mark')} of these came only now, from finalizers."
-    frees = [int(look.h.stats.small_free_count[old.sizeclass]) for look in (a, b)]
-    readings = (compared("allocCount", old.alloc_count, alive), compared("smallFreeCount of the class", *frees))
+    stats = [look.h.stats for look in (a, b)]
+    if old.sizeclass:
+        frees = compared("smallFreeCount of the class", *(int(s.small_free_count[old.sizeclass]) for s in stats))
+    else:
+        frees = compared("largeFreeCount", *(int(s.large_free_count) for s in stats))
+    readings = (compared("allocCount", old.alloc_count, alive), frees)
     return Step("mspan.countAlloc", "mbitmap.go", text, readings, "before", ("gcmarkBits",))
 
 
 def swap(a, b, index):
-    """The heart of mspan.sweep: the mark bits become the alloc bits."""
+    """The heart of sweepLocked.sweep: the mark bits become the alloc bits."""
     old, new = a.row(index), b.row(index)
     words = [(int(row["alloc_bits"]), int(row["gcmark_bits"])) for row in (old, new)]
     text = (
@@ -85,7 +90,7 @@ def swap(a, b, index):
         compared("gcmarkBits, word", words[0][1], words[1][1]),
         compared("freeindex", int(old["freeindex"]), int(new["freeindex"])),
     )
-    return Step("mspan.sweep", "mgcsweep.go", text, readings, "after", ("allocBits", "gcmarkBits"))
+    return Step("sweepLocked.sweep", "mgcsweep.go", text, readings, "after", ("allocBits", "gcmarkBits"))
 
 
 def refill_alloc_cache(a, b, index):
@@ -99,7 +104,7 @@ def refill_alloc_cache(a, b, index):
 
 
 def keep(a, b, index):
-    """The end of mspan.sweep for a span with objects in it: to a swept set of its central."""
+    """The end of sweepLocked.sweep for a span with objects in it: to a swept set of its central."""
     new = b.span(index)
     if new is None:
         return None
@@ -112,11 +117,11 @@ def keep(a, b, index):
     text = f"The span stays for {many(new.alloc_count, 'object')}: it goes to {where}Swept, where a refill finds it."
     if where == "full":
         text = "Every slot is still taken: the span goes to fullSwept, where no refill looks until the next collection."
-    return Step("mspan.sweep", "mgcsweep.go", text, tuple(readings))
+    return Step("sweepLocked.sweep", "mgcsweep.go", text, tuple(readings))
 
 
 def free_span(a, b, index):
-    """The end of mspan.sweep for an empty span: its pages go back to the page allocator."""
+    """The end of sweepLocked.sweep for an empty span: its pages go back to the page allocator."""
     if b.span(index) is not None:
         return None
     old = a.span(index)
