@@ -40,7 +40,6 @@ from .structs import (
     MSPAN_CACHE_LEN,
     NO,
     NO_P,
-    PAGE_CACHE_PAGES,
     PAGE_SHIFT,
     PAGE_SIZE,
     PALLOC_CHUNKS_L2,
@@ -140,7 +139,7 @@ def mheap_free_mspan_locked(h, index):
 @kjit
 def _pages_from_cache(h, npages, p):
     """Pages for allocSpan from the page cache of P ``p``, 0 if it has none; scavenged bytes in ``h.out_scav``."""
-    if p == NO_P or h.params.page_cache == 0 or npages >= PAGE_CACHE_PAGES // 4:
+    if p == NO_P or npages >= np.int64(h.params.page_cache_pages) >> 2:
         return np.int64(0)
     c = h.allp[p].pcache
     if c.cache == U0:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ._jit import kinline
 from .intrinsics import make_record_table, make_word_table
+from .records import struct
 from .structs import (
     ADDR_RANGE,
     FINALIZER,
@@ -23,7 +24,6 @@ from .structs import (
     SPAN_SET_BLOCK,
     SPECIAL,
     STACK_SLOTS,
-    struct,
 )
 
 GC_BITS = struct(("word", "u8", (MAX_OBJECTS_PER_SPAN // 64,)))
