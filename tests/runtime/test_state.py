@@ -7,8 +7,8 @@ from runtime.spans import ALLOC_MANUAL, ALLOC_SPAN, FREE_MANUAL, FREE_SPAN, HEAP
 
 from mheaplab.params import HeapParams
 from mheaplab.runtime.state import ROOM, HeapState, mheap_init
-from mheaplab.runtime.structs import MAX_SEARCH_ADDR, TABLES, WHOLE_TABLES
 from mheaplab.runtime.structs import HEAP as HEAP_RECORD
+from mheaplab.runtime.structs import MAX_SEARCH_ADDR, TABLES, WHOLE_TABLES
 from mheaplab.runtime.verify import verify_heap
 
 PARAMS = HeapParams.go119().to_record()
