@@ -11,6 +11,7 @@ module                    Go file, and what it owns
 ``records``               how a record type is made
 ``mgcpacer_structs``      mgcpacer.go: the pacer's record and constants
 ``sim_structs``           the records of a run of the twin's own: clock, samples, collections
+``trace_events``          the events of a trace, as columns
 ``gofloat``               Go's conversions of floats to integers
 ``structs``               all other record types, and constants
 ``mksizeclasses``         mksizeclasses.go: the size-class table by rule (plain Python)
