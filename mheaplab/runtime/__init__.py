@@ -9,6 +9,7 @@ module                    Go file, and what it owns
 ``_jit``                  the decorators and the compile cache
 ``intrinsics``            bit counts; records and words at an address
 ``structs``               all record types and constants
+``trace_events``          the events of a trace, as columns
 ``gofloat``               Go's conversions of floats to integers
 ``mksizeclasses``         mksizeclasses.go: the size-class table by rule (plain Python)
 ``tables``                access to the growable tables
