@@ -15,8 +15,8 @@ PHASE          number of the phase that begins here
 =============  ======================================================================================
 
 Objects and stacks share one space of ids.  An id may be used again once its object is dead.  In a trace whose ids are
-*dense* every id is below the largest number of objects and stacks that were alive at once, so that a table indexed by id
-is as large as what lives and no larger, however long the trace.
+*dense* every id is below the largest number of objects and stacks that were alive at once, so that a table indexed by
+id is as large as what lives and no larger, however long the trace.
 """
 
 from typing import NamedTuple
