@@ -8,7 +8,7 @@
 
 import importlib
 
-from . import steps
+from . import steps, workloads
 from .case import Case, load_case
 from .compare import Agreement, compare
 from .data import data_path
@@ -18,6 +18,7 @@ from .params import HeapParams
 from .replay import Prediction, replay, snapshots
 from .snapshot import Snapshot
 from .spans import Span
+from .traces import Trace, read_trace, write_trace
 
 __version__ = "0.1.0"
 
@@ -32,14 +33,18 @@ __all__ = [
     "Prediction",
     "Snapshot",
     "Span",
+    "Trace",
     "compare",
     "data_path",
     "figures",
     "load_case",
+    "read_trace",
     "replay",
     "snapshots",
     "steps",
     "widgets",
+    "workloads",
+    "write_trace",
 ]
 
 
