@@ -14,8 +14,10 @@ from .compare import Agreement, compare
 from .data import data_path
 from .errors import FormatError, GoThrow, InvariantError
 from .heap import Heap
+from .metrics import METRICS, summary
 from .params import HeapParams
 from .replay import Prediction, replay, snapshots
+from .results import Result, load_result
 from .snapshot import Snapshot
 from .spans import Span
 
@@ -29,16 +31,20 @@ __all__ = [
     "Heap",
     "HeapParams",
     "InvariantError",
+    "METRICS",
     "Prediction",
+    "Result",
     "Snapshot",
     "Span",
     "compare",
     "data_path",
     "figures",
     "load_case",
+    "load_result",
     "replay",
     "snapshots",
     "steps",
+    "summary",
     "widgets",
 ]
 
