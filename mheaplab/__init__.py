@@ -14,8 +14,11 @@ from .compare import Agreement, compare
 from .data import data_path
 from .errors import FormatError, GoThrow, InvariantError
 from .heap import Heap
+from .metrics import METRICS, summary
 from .params import HeapParams
 from .replay import Prediction, replay, snapshots
+from .results import Result, load_result
+from .simulate import simulate
 from .snapshot import Snapshot
 from .spans import Span
 from .traces import Trace, read_trace, write_trace
@@ -30,7 +33,9 @@ __all__ = [
     "Heap",
     "HeapParams",
     "InvariantError",
+    "METRICS",
     "Prediction",
+    "Result",
     "Snapshot",
     "Span",
     "Trace",
@@ -38,10 +43,13 @@ __all__ = [
     "data_path",
     "figures",
     "load_case",
+    "load_result",
     "read_trace",
     "replay",
+    "simulate",
     "snapshots",
     "steps",
+    "summary",
     "widgets",
     "workloads",
     "write_trace",

@@ -7,6 +7,7 @@ three groups: what decides when to collect (``pacer_params``), the time model (`
 so it never asks for a version.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -157,6 +158,23 @@ class HeapParams(PolicyParams, TimeParams, PacerParams):
         if go not in profiles:
             raise ValueError(f"go = {go!r} is outside its legal range: one of {', '.join(profiles)}")
         return profiles[go](**changes)
+
+    def changes(self):
+        """Return what differs from the profile of the Go version, as a dict by name."""
+        profile = HeapParams.of_version(self.go)
+        names = [field.name for field in dataclasses.fields(self)]
+        return {name: getattr(self, name) for name in names if getattr(self, name) != getattr(profile, name)}
+
+    def to_code(self):
+        """Return the call that makes these parameters.
+
+        Examples
+        --------
+        >>> HeapParams.go119(gogc=50).to_code()
+        'mh.HeapParams.go119(gogc=50)'
+        """
+        changed = ", ".join(f"{name}={value!r}" for name, value in self.changes().items())
+        return f"mh.HeapParams.{self.go.replace('.', '')}({changed})"
 
     def to_record(self):
         """Return the parameters as the kernel's HEAP_PARAMS record."""

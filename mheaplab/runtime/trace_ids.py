@@ -15,7 +15,7 @@ import numpy as np
 from ._jit import kentry, kinline, kjit
 from .intrinsics import make_record_table, make_word_table
 from .splitmix import GOLDEN, MIX1, MIX2, mix
-from .structs import struct
+from .records import struct
 from .trace_events import (
     ALLOC,
     DEATH,
