@@ -17,6 +17,7 @@ import numpy as np
 
 from .case import Case
 from .errors import FormatError, InvariantError
+from .interrupts import Interrupts
 from .params import HeapParams
 from .results import Result, provenance_of
 from .runtime.mpagealloc import Throw
@@ -32,7 +33,7 @@ from .snapshot import take_snapshot
 from .traces import Trace, read_trace
 
 BATCH = 1 << 18
-"""Events per call of the kernel: an interrupt waits for less than a tenth of a second."""
+"""Events of a batch: an interrupt waits for less than a tenth of a second."""
 FIRST_STRIDE = 64
 """Events between samples at first, where the length of the trace is not known."""
 PATIENCE = 8
@@ -69,15 +70,16 @@ class _Run:
         for stop in sorted({k - base for k in stops if base < k < base + n} | {n}):
             self._apply_to(events, stop, check, base)
             if base + stop in stops:
-                self._snapshot(base + stop)
+                self.snapshot(base + stop)
 
-    def _snapshot(self, event):
+    def snapshot(self, event):
+        """Take a picture of the heap after ``event`` events."""
         self.snapshots[event] = take_snapshot(self.state, event, read_memstats(self.h))
 
     def _apply_to(self, events, stop, check, base):
         at, tries = self.done - base, 0
         while at < stop:
-            end = min(at + (1 if check >= 2 else BATCH), stop)
+            end = at + 1 if check >= 2 else stop
             reached = self._call(events, at, end, check)
             self._take_rows()
             if reached < end:
@@ -88,15 +90,16 @@ class _Run:
             at = reached
 
     def _call(self, events, at, end, check):
+        before = self.done
         try:
             with np.errstate(all="ignore"):
                 reached = run_trace(self.h, events, at, end)
                 if check >= 1:
                     verify_sim(self.h)
         except BadEvent as err:
-            raise self._failure(events, " ".join(str(a) for a in err.args)) from err
+            raise self._failure(events, at, before, " ".join(str(a) for a in err.args)) from err
         except Throw as err:
-            raise self._failure(events, "Go would throw: " + " ".join(str(a) for a in err.args)) from err
+            raise self._failure(events, at, before, "Go would throw: " + " ".join(str(a) for a in err.args)) from err
         except Violation as err:
             which, *numbers = err.args
             words = (INVARIANTS | SIM_INVARIANTS)[which]
@@ -104,11 +107,11 @@ class _Run:
             raise InvariantError(f"{self.name}: after {self.done} events: {which}: {words} ({shown})") from err
         return reached
 
-    def _failure(self, events, reason):
-        event = self.done
-        kind = int(events.kind[event % len(events.kind)]) if len(events.kind) else 0
+    def _failure(self, events, at, before, reason):
+        """The error of the event that failed: ``before`` events were done when the kernel was called at row ``at``."""
+        kind = int(events.kind[at + self.done - before])
         name = TRACE_KIND_NAMES[kind] if kind < len(TRACE_KIND_NAMES) else str(kind)
-        return FormatError(f"{self.name}: event {event} ({name}): {reason}")
+        return FormatError(f"{self.name}: event {self.done} ({name}): {reason}")
 
     def _take_rows(self):
         rows = self.state.take_rows("samples").astype(SAMPLE_TYPE)
@@ -259,14 +262,14 @@ def simulate(trace, params=None, *, samples=2000, seed=0, snapshots=(), check=0,
 
 def _go_through(trace, run, check, stops, tell):
     """Apply all events; False if Ctrl-C came first."""
-    try:
+    with Interrupts() as interrupts:
         if 0 in stops:
-            run._snapshot(0)
-        for events in trace.dense_batches():
+            run.snapshot(0)
+        for events in trace.dense_batches(BATCH):
+            if interrupts.asked:
+                return False
             run.apply(events, check, stops)
             tell(run.done, run.total)
-    except KeyboardInterrupt:
-        return False
     return True
 
 

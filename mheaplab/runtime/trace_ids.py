@@ -14,8 +14,8 @@ import numpy as np
 
 from ._jit import kentry, kinline, kjit
 from .intrinsics import make_record_table, make_word_table
-from .splitmix import GOLDEN, MIX1, MIX2, mix
 from .records import struct
+from .splitmix import GOLDEN, MIX1, MIX2, mix
 from .trace_events import (
     ALLOC,
     DEATH,
