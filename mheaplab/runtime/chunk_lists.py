@@ -36,6 +36,12 @@ def chunk_free_put(g, chunk):
 
 
 @kjit
+def chunk_shorten(g, chunk, count):
+    """Let ``chunk`` keep its last ``count`` entries. Modifies chunks."""
+    chunk_set_word(g, chunk * WORDS, (chunk_word(g, chunk * WORDS) & LOW) | (np.uint64(count) << S32))
+
+
+@kjit
 def chunk_take(g):
     """Return a free chunk; there is one. Modifies g."""
     chunk = g.chunk_free

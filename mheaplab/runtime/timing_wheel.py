@@ -53,7 +53,7 @@ def wheel_put(g, entry, due):
 
 @kjit
 def wheel_put_list(g, first, last, due):
-    """Let the list ``first``, which ends in chunk ``last``, die when the clock is at ``due``. Modifies wheel, chunks."""
+    """Let the list ``first``, which ends in chunk ``last``, die when the clock is at ``due``. Modifies the wheel."""
     slot = wheel_slot(g, due)
     slot_set(g, slot, list_join(g, first, last, slot_head(g, slot)))
 

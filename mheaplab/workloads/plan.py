@@ -32,6 +32,8 @@ from .lifetimes import DRAWN, Groups, Held, UntilPhaseEnds
 REPLACEMENT = {"oldest": OLDEST_FIRST, "random": AT_RANDOM, "second chance": SECOND_CHANCE}
 SPREAD = {"in turn": IN_TURN, "random": BY_CHANCE, "skewed": SKEWED}
 COLLECT = {"": 0, "gc": 1, "free": 2}
+TICK_ALLOCS = 3
+"""log2 of the allocations that happen in a tick, on the average."""
 LEAST_SHIFT, MOST_SHIFT = 4, 30
 """log2 of the bytes in the smallest and the largest tick."""
 FIRST_IDS = 1 << 12
@@ -117,7 +119,7 @@ class Plan:
         return make_cells(join_bins(parts), stream)
 
     def _tick(self):
-        """Return log2 of the tick: about the mean size, so that the wheel turns once per allocation."""
+        """Return log2 of the tick: several mean sizes, as deaths in runs are quicker than one by one."""
         amounts = np.zeros(2)
         for row, phase in zip(self.phases, self.workload.phases, strict=True):
             objects = [(w, self.numbers[n]) for n, w in phase.weights.items()]
@@ -129,7 +131,7 @@ class Plan:
             raise ValueError(
                 f"scale = {self.scale}: {amounts[0]:.3g} bytes would be allocated, expected at most 2**61"
             )
-        shift = int(np.log2(max(amounts[0] / amounts[1], 1.0)))
+        shift = int(np.log2(max(amounts[0] / amounts[1], 1.0))) + TICK_ALLOCS
         return min(max(shift, LEAST_SHIFT), MOST_SHIFT)
 
     def _per_phase(self, streams_value):
