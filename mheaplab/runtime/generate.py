@@ -99,7 +99,7 @@ def below(r, count):
     return np.int64(((r >> S32) * np.uint64(count)) >> S32)
 
 
-@kjit
+@kinline
 def pick_cell(g, first, count, r):
     """Return the cell that ``r`` falls into, of the ``count`` from ``first`` on."""
     i = first + below(r, count)
@@ -302,7 +302,7 @@ def place(g, stream, k):
     return stream.row * g.places + ((ring_at(g, stream.row).head + k) & (g.places - 1))
 
 
-@kjit
+@kinline
 def evict_one(g, s):
     """Take one object out of what stream ``s`` holds and return its entry. Modifies g, streams, rings."""
     stream = stream_plan(g, s)
@@ -330,7 +330,7 @@ def evict_one(g, s):
     return entry
 
 
-@kjit
+@kinline
 def hold(g, s, entry, amount):
     """Add an object of ``amount`` bytes to what stream ``s`` holds. Modifies g, streams, rings."""
     stream = stream_plan(g, s)
@@ -379,7 +379,7 @@ def join_group(g, stream, entry, amount, base):
         group.filled = 0
 
 
-@kjit
+@kinline
 def set_fate(g, s, entry, amount, base):
     """Decide when an object of stream ``s`` dies. Modifies g, wheel, groups, rings, chunks."""
     stream = stream_plan(g, s)
@@ -394,7 +394,7 @@ def set_fate(g, s, entry, amount, base):
         g.stay = list_push(g, g.stay, entry)
 
 
-@kjit
+@kinline
 def lacks_room(g, stream):
     """Whether there is no id, chunk or place in a ring for one more object of ``stream``. Modifies g."""
     if g.ids_free == 0 and g.ids_used >= g.ids_len:
@@ -416,7 +416,7 @@ def take_id(g):
     return g.ids_used - 1
 
 
-@kjit
+@kinline
 def give_birth(g, phase, n):
     """Allocate an object or stack and write it in row ``n``; return the next row. Modifies all."""
     base = g.rng
