@@ -103,13 +103,20 @@ class Plan:
         rows = np.zeros(len(self.workload.phases), PHASE_PLAN)
         for row, phase in zip(rows, self.workload.phases, strict=True):
             row["by_bytes"] = phase.bytes > 0
-            row["amount"] = max(1, round((phase.bytes or phase.allocs) * self.scale))
+            row["amount"] = self._length(phase)
             row["first"], row["cells"] = self._add_cells(self._phase_cells(phase))
             row["ps"], row["spread"], row["run"] = phase.ps, SPREAD[phase.spread], phase.run
             row["alloc_time"] = round(phase.ns_per_alloc * (1 << TIME_SHIFT))
             row["idle_time"] = phase.idle_ns << TIME_SHIFT if phase.idle_ns < 1 << 52 else 1 << 62
             row["collect_every"], row["collect_end"] = phase.collect_every, COLLECT[phase.collect_end]
         return rows
+
+    def _length(self, phase):
+        """Return the scaled length of ``phase``, in its own unit."""
+        length = (phase.bytes or phase.allocs) * self.scale
+        if length > MAX_CLOCK:
+            raise ValueError(f"scale = {self.scale}: phase {phase.name!r} of {length:.3g}, expected at most 2**61")
+        return max(1, round(length))
 
     def _phase_cells(self, phase):
         """Return the cells from which a phase draws stream and size at once."""
