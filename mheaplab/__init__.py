@@ -8,16 +8,20 @@
 
 import importlib
 
-from . import steps
+from . import steps, workloads
 from .case import Case, load_case
 from .compare import Agreement, compare
 from .data import data_path
 from .errors import FormatError, GoThrow, InvariantError
 from .heap import Heap
+from .metrics import METRICS, summary
 from .params import HeapParams
 from .replay import Prediction, replay, snapshots
+from .results import Result, load_result
+from .simulate import simulate
 from .snapshot import Snapshot
 from .spans import Span
+from .traces import Trace, read_trace, write_trace
 
 __version__ = "0.1.0"
 
@@ -29,17 +33,26 @@ __all__ = [
     "Heap",
     "HeapParams",
     "InvariantError",
+    "METRICS",
     "Prediction",
+    "Result",
     "Snapshot",
     "Span",
+    "Trace",
     "compare",
     "data_path",
     "figures",
     "load_case",
+    "load_result",
+    "read_trace",
     "replay",
+    "simulate",
     "snapshots",
     "steps",
+    "summary",
     "widgets",
+    "workloads",
+    "write_trace",
 ]
 
 

@@ -10,6 +10,7 @@ The columns are described in ``data/README.md``.
 
 import os
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -57,7 +58,10 @@ TRUTH = {
     "span_needzero": "u1",
     "span_event": "i8",
 }
-UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, OSError, NotImplementedError, SyntaxError)
+UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, OSError, NotImplementedError, SyntaxError,
+    tokenize.TokenError,
+)  # fmt: skip
 """What the standard library and NumPy raise on archives that are not what they claim to be."""
 MAX_SIZE = 1 << 47
 MAX_PAGES = MAX_SIZE // int(PAGE_SIZE)
@@ -131,7 +135,7 @@ def _case_paths(path):
     return Path(text).name, Path(text + EVENTS_SUFFIX), Path(text + TRUTH_SUFFIX)
 
 
-def _read_member(archive, path, name):
+def read_member(archive, path, name):
     """Read one array of an npz archive after checking its header against the bytes that are there."""
     info = archive.getinfo(name + ".npy")
     with archive.open(info) as member:
@@ -161,7 +165,7 @@ def _read_npz(path, wanted, optional):
             if missing:
                 raise FormatError(f"{path}: array {missing[0]!r} is missing")
             for name in [*wanted, *(n for n in optional if n in names)]:
-                arrays[name] = _read_member(archive, path, name)
+                arrays[name] = read_member(archive, path, name)
     except FormatError:
         raise
     except FileNotFoundError as err:

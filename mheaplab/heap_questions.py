@@ -73,7 +73,7 @@ class HeapQuestions:
             except Throw as err:
                 self._broken = " ".join(str(a) for a in err.args)
                 raise GoThrow(self._broken, usable=False) from err
-            self.state.take_span_rows()
+            self.state.take_rows()
             if result != NEED_ROOM:
                 return result
             self.state.grow(int(self.state.h.need_arenas))

@@ -1,8 +1,10 @@
 """HeapParams: everything about the heap that differs between Go versions or that a user may change.
 
 One frozen dataclass; each field carries its unit, legal range, help text and place in Go's source as metadata, from
-which widgets make their controls and errors their text.  ``HeapParams.go119()`` and ``HeapParams.go127()`` are the two
-profiles.  The kernel gets ``to_record()``, so it never asks for a version.
+which widgets make their controls and errors their text.  Beside the layout of the heap, which stands here, it takes in
+three groups: what decides when to collect (``pacer_params``), the time model (``time_params``), and what is not Go's
+(``policy_params``).  ``HeapParams.go119()`` and ``HeapParams.go127()`` are the two profiles.  The kernel gets records,
+so it never asks for a version.
 """
 
 import dataclasses
@@ -10,12 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .runtime.mksizeclasses import div_magic, make_classes, size_to_class_tables
+from .pacer_params import PacerParams
+from .param_fields import MIB, AddressRanges, parameter
+from .policy_params import PLACEMENTS, PolicyParams
+from .runtime.mksizeclasses import div_magic, size_to_class_tables
 from .runtime.structs import HEAP_PARAMS, MAX_ADDRESS, SPECIAL_NAMES
+from .size_tables import TINY, classes_of
+from .time_params import TimeParams
 
-MIB = 1 << 20
-NO_MEMORY_LIMIT = (1 << 63) - 1
-"""GOMEMLIMIT of a program that has none (math.MaxInt64)."""
 SPECIAL_BYTES = {
     "go1.19": {"finalizer": 48, "profile": 24, "reachable": 24},
     "go1.27": {
@@ -31,39 +35,8 @@ SPECIAL_BYTES = {
 """Sizes of Go's records of specials, by profile, in bytes; what is not there that version does not have."""
 
 
-class AddressRanges:
-    """The legal values of a list of address ranges: pairs (start, limit), whole pages, within user address space."""
-
-    page = 4096
-
-    def __contains__(self, value):
-        return isinstance(value, tuple) and all(self._is_range(item) for item in value)
-
-    def _is_range(self, item):
-        if not isinstance(item, tuple) or len(item) != 2 or not all(isinstance(a, int) for a in item):
-            return False
-        start, limit = item
-        return 0 <= start < limit <= int(MAX_ADDRESS) + 1 and start % self.page == 0 and limit % self.page == 0
-
-    def __str__(self):
-        return f"a tuple of (start, limit), multiples of {self.page}, 0 <= start < limit <= 2**47"
-
-
-def shown(legal):
-    """Return a sentence part that says which values ``legal`` allows."""
-    if isinstance(legal, range):
-        return f"{legal.start:,} to {legal.stop - 1:,}"
-    return f"one of {', '.join(str(v) for v in legal)}" if isinstance(legal, tuple) else str(legal)
-
-
-def _field(default, unit, legal, text, source):
-    """Make a dataclass field with the metadata every parameter has."""
-    meta = {"unit": unit, "legal": legal, "help": text, "source": source}
-    return dataclasses.field(default=default, metadata=meta)
-
-
 @dataclass(frozen=True)
-class HeapParams:
+class HeapParams(PolicyParams, TimeParams, PacerParams):
     """Parameters of a simulated Go heap.
 
     Raises
@@ -77,99 +50,82 @@ class HeapParams:
     4194304
     """
 
-    go: str = _field("go1.19", "", ("go1.19", "go1.27"), "Go version of the profile", "internal/goversion")
-    arena_bytes: int = _field(
+    go: str = parameter("go1.19", "", ("go1.19", "go1.27"), "Go version of the profile", "internal/goversion")
+    arena_bytes: int = parameter(
         64 * MIB,
         "bytes",
         tuple(m * MIB for m in (4, 8, 16, 32, 64)),
         "size of a heap arena, the unit in which address space is taken from the OS",
         "runtime/malloc.go heapArenaBytes",
     )
-    page_cache: bool = _field(
-        True, "", (False, True), "whether each P has a cache of 64 pages", "runtime/mpagecache.go pageCache"
-    )
-    phys_page_bytes: int = _field(
+    phys_page_bytes: int = parameter(
         4096, "bytes", (4096, 8192), "size of a physical page", "runtime/malloc.go physPageSize"
     )
-    huge_page_bytes: int = _field(
+    huge_page_bytes: int = parameter(
         2 * MIB,
         "bytes",
         (0, 2 * MIB),
         "size of a transparent huge page that the scavenger keeps whole; 0 for none",
         "runtime/malloc.go physHugePageSize",
     )
-    malloc_header_bytes: int = _field(
+    malloc_header_bytes: int = parameter(
         0, "bytes", (0, 8), "header before an object with pointers that is too large for the span's bitmap",
         "runtime/mbitmap.go mallocHeaderSize",
     )
-    heap_bits_in_span_bytes: int = _field(
+    heap_bits_in_span_bytes: int = parameter(
         -1, "bytes", (-1, 512), "largest object whose pointer bitmap is kept at the end of its span; -1 for none",
         "runtime/mbitmap.go heapBitsInSpan",
     )
-    inline_mark_bytes: int = _field(
+    inline_mark_bytes: int = parameter(
         0, "bytes", (0, 128), "bytes of a span of small objects reserved for inline marks (Green Tea)",
         "runtime/mgcmark_greenteagc.go spanInlineMarkBits",
     )
-    inline_mark_min_bytes: int = _field(
+    inline_mark_min_bytes: int = parameter(
         16, "bytes", (16,), "smallest object with inline marks", "runtime/mgcmark_greenteagc.go"
     )
-    arena_l1_bits: int = _field(
+    arena_l1_bits: int = parameter(
         0,
         "bits",
         (0, 6),
         "address bits of the first level of the arenas map: 0 (flat) on linux/amd64, 6 on windows/amd64",
         "runtime/malloc.go arenaL1Bits",
     )
-    mspan_bytes: int = _field(
+    mspan_bytes: int = parameter(
         144, "bytes", range(64, 513), "size of Go's record of a span", "runtime/mheap.go mspan"
     )
-    memory_limit: int = _field(
-        NO_MEMORY_LIMIT,
-        "bytes",
-        range(1, NO_MEMORY_LIMIT + 1),
-        "GOMEMLIMIT: above this an allocation first returns as much free memory to the OS",
-        "runtime/mheap.go allocSpan",
-    )
-    other_ready_bytes: int = _field(
+    other_ready_bytes: int = parameter(
         0,
         "bytes",
         range(0, 1 << 46),
         "memory of the runtime beside the heap that counts against the memory limit",
         "runtime/mgcpacer.go mappedReady",
     )
-    occupied: tuple = _field(
+    occupied: tuple = parameter(
         (),
         "addresses",
         AddressRanges(),
         "address space that something else has, where an arena hint fails",
         "runtime/malloc.go sysReserve",
     )
-    os_top: int = _field(
+    os_top: int = parameter(
         0x7FFF_F7FF_F000,
         "address",
         range(1 << 32, int(MAX_ADDRESS) + 2, 4096),
         "the OS places what may lie anywhere at the highest gap below this address",
         "mmap_base of Linux",
     )
-    profiled_before_noted: bool = _field(
+    profiled_before_noted: bool = parameter(
         False, "", (False, True), "whether a recording notes an object after the heap profiler looked at it",
         "runtime/malloc.go profilealloc",
     )
-    scans_noscan_finalized: bool = _field(
+    scans_noscan_finalized: bool = parameter(
         True, "", (False, True), "whether marking counts objects with a finalizer once more even without pointers",
         "runtime/mgcmark.go markrootSpans",
     )
-    scavenged_is_zero: bool = _field(
+    scavenged_is_zero: bool = parameter(
         False, "", (False, True), "whether a span all of whose pages were scavenged needs no zeroing",
         "runtime/mheap.go initSpan",
     )
-
-    def __post_init__(self):
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            legal = field.metadata["legal"]
-            if value not in legal:
-                raise ValueError(f"{field.name} = {value!r} is outside its legal range: {shown(legal)}")
 
     @classmethod
     def go119(cls, **changes):
@@ -188,6 +144,10 @@ class HeapParams:
             "scans_noscan_finalized": False,
             "profiled_before_noted": True,
             "mspan_bytes": 160,
+            "live_is_trigger": True,
+            "cons_mark_window": 4,
+            "limit_headroom_percent": 3,
+            "scavenge_limit_factor": 0.95,
         }
         return cls(**(profile | changes))
 
@@ -199,20 +159,33 @@ class HeapParams:
             raise ValueError(f"go = {go!r} is outside its legal range: one of {', '.join(profiles)}")
         return profiles[go](**changes)
 
-    def replace(self, **changes):
-        """Return a copy with ``changes`` to single parameters."""
-        return dataclasses.replace(self, **changes)
+    def changes(self):
+        """Return what differs from the profile of the Go version, as a dict by name."""
+        profile = HeapParams.of_version(self.go)
+        names = [field.name for field in dataclasses.fields(self)]
+        return {name: getattr(self, name) for name in names if getattr(self, name) != getattr(profile, name)}
+
+    def to_code(self):
+        """Return the call that makes these parameters.
+
+        Examples
+        --------
+        >>> HeapParams.go119(gogc=50).to_code()
+        'mh.HeapParams.go119(gogc=50)'
+        """
+        changed = ", ".join(f"{name}={value!r}" for name, value in self.changes().items())
+        return f"mh.HeapParams.{self.go.replace('.', '')}({changed})"
 
     def to_record(self):
         """Return the parameters as the kernel's HEAP_PARAMS record."""
         record = np.zeros((), dtype=HEAP_PARAMS)
-        sizes, npages = make_classes()
+        sizes, npages = np.array(((0, 0), *classes_of(self.size_classes)), np.int64).T
         n = len(sizes)
         record["class_to_size"][:n] = sizes
         record["class_to_allocnpages"][:n] = npages
         record["class_to_divmagic"][:n] = div_magic(sizes)
         record["size_to_class8"], record["size_to_class128"] = size_to_class_tables(sizes)
-        record["tiny_class"] = int(np.searchsorted(sizes, 16))
+        record["tiny_class"] = int(np.searchsorted(sizes, TINY))
         record["n_classes"] = n
         record["malloc_header"] = self.malloc_header_bytes
         record["heap_bits_in_span"] = self.heap_bits_in_span_bytes
@@ -223,7 +196,9 @@ class HeapParams:
         record["log_arena_bytes"] = self.arena_bytes.bit_length() - 1
         record["phys_page_size"] = self.phys_page_bytes
         record["phys_huge_page_size"] = self.huge_page_bytes
-        record["page_cache"] = self.page_cache
+        record["page_cache_pages"] = self.page_cache_pages
+        record["placement"] = PLACEMENTS.index(self.page_placement)
+        record["grow_early_percent"] = self.grow_early_percent
         record["profiled_before_noted"] = self.profiled_before_noted
         record["arena_l1_bits"] = self.arena_l1_bits
         record["mspan_bytes"] = self.mspan_bytes

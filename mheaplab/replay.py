@@ -116,7 +116,7 @@ class _Driver:
                 ) from err
             except IndexError as err:
                 raise self._fail(f"refers to something outside the heap ({err})") from err
-            self.rows.append(self.state.take_span_rows())
+            self.rows.append(self.state.take_rows())
             if reached < end:
                 self.make_room(reached)
             self.at = reached
@@ -130,7 +130,7 @@ class _Driver:
 
     def spans(self):
         """Return all span rows so far."""
-        return np.concatenate(self.rows) if self.rows else self.state.take_span_rows()
+        return np.concatenate(self.rows) if self.rows else self.state.take_rows()
 
 
 def memstats_point(events):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import mheaplab as mh
-from mheaplab.params import NO_MEMORY_LIMIT
+from mheaplab.pacer_params import NO_LIMIT
 from mheaplab.runtime.state import HeapState
 
 TINY_ROOM = {"spans": 2, "heap_arenas": 2, "gc_bits": 8192, "in_use": 4, "span_log": 2, "specials": 2, "stack_slots": 2}
@@ -39,7 +39,7 @@ class PokeMachine(RuleBasedStateMachine):
         go=st.sampled_from(["go1.19", "go1.27"]),
         arena=st.sampled_from([4 * MIB, 64 * MIB]),
         occupied=st.sampled_from(sorted(OCCUPIED)),
-        limit=st.sampled_from([NO_MEMORY_LIMIT, 3 * MIB]),
+        limit=st.sampled_from([NO_LIMIT, 3 * MIB]),
     )
     def start(self, go, arena, occupied, limit):
         params = mh.HeapParams.of_version(go, arena_bytes=arena, occupied=OCCUPIED[occupied], memory_limit=limit)

@@ -1,66 +1,8 @@
-"""pacer_params: the two profiles, legal ranges, what the kernel gets of them, and the environment's two variables."""
-
-import dataclasses
+"""pacer_params: what Go understands of the environment variables GOGC and GOMEMLIMIT."""
 
 import pytest
 
-from mheaplab.pacer_params import NO_LIMIT, PacerParams, read_gogc, read_gomemlimit
-
-MIB = 1 << 20
-SAME = {"gc_percent": 100, "heap_minimum_bytes": 4 * MIB}
-GO119 = {
-    "live_is_trigger": False,
-    "cons_mark_window": 0,
-    "limit_headroom_percent": 0,
-    "scavenge_limit_factor": 95.0,
-}
-GO127 = {
-    "live_is_trigger": True,
-    "cons_mark_window": 4,
-    "limit_headroom_percent": 3,
-    "scavenge_limit_factor": 0.95,
-}
-
-
-@pytest.mark.parametrize(("go", "own"), [("go1.19", GO119), ("go1.27", GO127)])
-def test_profiles(go, own):
-    params = PacerParams.of_version(go)
-    assert dataclasses.asdict(params) == {"go": go} | SAME | own
-    record = params.to_record()
-    got = {name: record[name].item() for name in own}
-    assert got == own and int(record.default_heap_minimum) == 4 * MIB and int(record.phys_page_size) == 4096
-
-
-def test_changes():
-    """A what-if is a profile with another number."""
-    assert PacerParams.go127(cons_mark_window=0).to_record().cons_mark_window == 0
-    assert PacerParams.go119(gc_percent=-1).gc_percent == -1
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("go", "go1.20"),
-        ("gc_percent", -2),
-        ("gc_percent", 1 << 31),
-        ("gc_percent", 0.5),
-        ("heap_minimum_bytes", 0),
-        ("cons_mark_window", 9),
-        ("cons_mark_window", -1),
-        ("limit_headroom_percent", 51),
-        ("scavenge_limit_factor", -0.1),
-        ("scavenge_limit_factor", float("nan")),
-        ("scavenge_limit_factor", "1"),
-    ],
-)
-def test_illegal(name, value):
-    with pytest.raises(ValueError, match=f"^{name} = .* is outside its legal range: "):
-        PacerParams(**{name: value})
-
-
-def test_unknown_version():
-    with pytest.raises(ValueError, match="go = 'go1.20' is outside its legal range"):
-        PacerParams.of_version("go1.20")
+from mheaplab.pacer_params import NO_LIMIT, read_gogc, read_gomemlimit
 
 
 @pytest.mark.parametrize(

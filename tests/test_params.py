@@ -5,8 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mheaplab.params import NO_MEMORY_LIMIT, SPECIAL_BYTES, AddressRanges, HeapParams, shown
+from mheaplab.pacer_params import NO_LIMIT, PacerParams
+from mheaplab.param_fields import AddressRanges, shown
+from mheaplab.params import SPECIAL_BYTES, HeapParams
+from mheaplab.policy_params import PolicyParams
+from mheaplab.runtime.sim_structs import SIM_PARAMS
 from mheaplab.runtime.structs import HEAP_PARAMS, SPECIAL_NAMES
+from mheaplab.time_params import TimeParams
 
 FIELDS = dataclasses.fields(HeapParams)
 TOP = 1 << 47
@@ -21,6 +26,10 @@ GO119 = {
     "scans_noscan_finalized": True,
     "profiled_before_noted": False,
     "mspan_bytes": 144,
+    "live_is_trigger": False,
+    "cons_mark_window": 0,
+    "limit_headroom_percent": 0,
+    "scavenge_limit_factor": 95.0,
 }
 GO127 = {
     "malloc_header_bytes": 8,
@@ -30,15 +39,24 @@ GO127 = {
     "scans_noscan_finalized": False,
     "profiled_before_noted": True,
     "mspan_bytes": 160,
+    "live_is_trigger": True,
+    "cons_mark_window": 4,
+    "limit_headroom_percent": 3,
+    "scavenge_limit_factor": 0.95,
 }
 SAME = {
     "arena_bytes": 64 << 20,
-    "page_cache": True,
+    "size_classes": "go",
+    "page_placement": "first-fit",
+    "page_cache_pages": 64,
+    "grow_early_percent": 100,
+    "gogc": 100,
+    "heap_minimum_bytes": 4 << 20,
     "phys_page_bytes": 4096,
     "huge_page_bytes": 2 << 20,
     "inline_mark_min_bytes": 16,
     "arena_l1_bits": 0,
-    "memory_limit": NO_MEMORY_LIMIT,
+    "memory_limit": NO_LIMIT,
     "other_ready_bytes": 0,
     "occupied": (),
     "os_top": 0x7FFFF7FFF000,
@@ -58,9 +76,10 @@ IN_RECORD = {
 @pytest.mark.parametrize(("go", "own"), [("go1.19", GO119), ("go1.27", GO127)])
 def test_profiles(go, own):
     params = HeapParams.of_version(go)
-    assert dataclasses.asdict(params) == {"go": go} | own | SAME
+    timed = {field.name: field.default for field in dataclasses.fields(TimeParams)}
+    assert dataclasses.asdict(params) == {"go": go} | own | SAME | timed
     assert params == getattr(HeapParams, go.replace("1.", "1").replace(".", ""))()
-    assert NO_MEMORY_LIMIT == np.iinfo(np.int64).max
+    assert NO_LIMIT == np.iinfo(np.int64).max
 
 
 def test_changes_and_replace():
@@ -83,12 +102,23 @@ def test_metadata():
 EDGES = [
     ("go", ["go1.19", "go1.27"], ["go1.20", "", None], "one of go1.19, go1.27"),
     ("arena_bytes", [4 << 20, 64 << 20], [0, 2 << 20, 12 << 20, 128 << 20], "one of 4194304, 8388608, "),
-    ("page_cache", [False, True], [2, None], "one of False, True"),
+    ("page_cache_pages", [0, 8, 64], [1, 128, None], "one of 0, 8, 16, 32, 64"),
+    ("page_placement", ["best-fit", "next-fit"], ["worst-fit", 0], "one of first-fit, best-fit, next-fit"),
+    ("grow_early_percent", [50, 100], [49, 101, 80.5], "50 to 100"),
+    ("size_classes", ["pow2", ((16, 1), (32768, 4))], ["pow3", (), ((16, 1),), ((8, 1), (16, 1))], "'go', 'pow2', or "),
+    ("gogc", [-1, 0, (1 << 31) - 1], [-2, 1 << 31, 0.5], "-1 to 2,147,483,647"),
+    ("heap_minimum_bytes", [1 << 19], [0], "one of 524288, 4194304"),
+    ("cons_mark_window", [0, 8], [-1, 9], "0 to 8"),
+    ("limit_headroom_percent", [50], [51], "0 to 50"),
+    ("scavenge_limit_factor", [0, 100], [-0.1, float("nan"), "1"], "0.0 to 100.0"),
+    ("procs", [1, 255], [0, 256], "1 to 255"),
+    ("idle_share", [0, 1], [-0.1, 1.1, float("nan")], "0.0 to 1.0"),
+    ("scan_byte_ns", [0.001], [0], "0.001 to 1,000,000.0"),
     ("phys_page_bytes", [4096, 8192], [0, 2048, 16384], "one of 4096, 8192"),
     ("huge_page_bytes", [0, 2 << 20], [4096, 4 << 20], "one of 0, 2097152"),
     ("arena_l1_bits", [0, 6], [-1, 1, 7], "one of 0, 6"),
     ("mspan_bytes", [64, 512], [0, 63, 513], "64 to 512"),
-    ("memory_limit", [1, NO_MEMORY_LIMIT], [0, -1, NO_MEMORY_LIMIT + 1], "1 to 9,223,372,036,854,775,807"),
+    ("memory_limit", [1, NO_LIMIT], [0, -1, NO_LIMIT + 1], "1 to 9,223,372,036,854,775,807"),
     ("other_ready_bytes", [0, (1 << 46) - 1], [-1, 1 << 46], "0 to 70,368,744,177,663"),
     ("os_top", [1 << 32, TOP], [0, (1 << 32) - 4096, TOP + 4096, (1 << 32) + 1, TOP - 1], "4,294,967,296 to "),
 ]
@@ -152,11 +182,41 @@ def test_shown():
 @pytest.mark.parametrize("go", PROFILES)
 def test_record_has_every_parameter(go):
     """What is no table and no name stands in the kernel's record under its name, or the one listed here."""
-    params = HeapParams.of_version(go, mspan_bytes=177, memory_limit=5, other_ready_bytes=7, os_top=1 << 33)
+    changes = {"mspan_bytes": 177, "page_cache_pages": 16, "other_ready_bytes": 7, "os_top": 1 << 33}
+    params = HeapParams.of_version(go, memory_limit=5, **changes)
     record = params.to_record()
+    elsewhere = {"go", "arena_bytes", "occupied", "size_classes", "page_placement"}
+    elsewhere |= {field.name for group in (TimeParams, PacerParams) for field in dataclasses.fields(group)}
     for field in FIELDS:
-        if field.name not in ("go", "arena_bytes", "occupied"):
+        if field.name not in elsewhere:
             assert int(record[IN_RECORD.get(field.name, field.name)]) == getattr(params, field.name), field.name
+    assert int(record["placement"]) == 0
+    assert int(params.replace(page_placement="next-fit").to_record()["placement"]) == 2
+
+
+def test_pacers_record():
+    """What the pacer is told: its own group, and two numbers of the heap."""
+    params = HeapParams.go127(cons_mark_window=2, phys_page_bytes=8192, other_ready_bytes=5)
+    record = params.pacer_record()
+    assert (int(record.cons_mark_window), int(record.phys_page_size), int(record.other_ready)) == (2, 8192, 5)
+    assert (int(record.default_heap_minimum), float(record.scavenge_limit_factor)) == (4 << 20, 0.95)
+    names = {field.name for field in dataclasses.fields(PacerParams)} - {"gogc", "memory_limit", "heap_minimum_bytes"}
+    assert names < set(record.dtype.names)
+
+
+def test_sims_record():
+    """What the simulation is told: every number of the time model, in ns."""
+    params = HeapParams.go119(procs=3, cycle_us=2.5, background_sweep_per_ms=7.0, force_gc_s=0.5, gogc=50)
+    record = params.sim_record()
+    assert record.dtype == SIM_PARAMS
+    got = {name: record[name].item() for name in SIM_PARAMS.names}
+    renamed = {"cycle_ns": 2500.0, "background_sweep": 7.0, "force_gc_ns": 5e8, "gogc": 50}
+    assert got == renamed | {name: getattr(params, name) for name in set(SIM_PARAMS.names) - set(renamed)}
+
+
+def test_groups_have_no_field_in_common():
+    names = [field.name for group in (PolicyParams, TimeParams, PacerParams) for field in dataclasses.fields(group)]
+    assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("mib", [4, 8, 16, 32, 64])
@@ -183,6 +243,18 @@ def test_record_has_the_classes():
     assert int(record["class_to_divmagic"][5]) == -(-(1 << 32) // 48)
     assert sizes[record["size_to_class8"][1:]].tolist()[:6] == [8, 16, 24, 32, 48, 48]
     assert int(sizes[record["size_to_class128"][-1]]) == 32768
+
+
+def test_record_has_other_classes():
+    """Powers of two, and a table of one's own."""
+    record = HeapParams(size_classes="pow2").to_record()
+    assert record["class_to_size"][:15].tolist() == [0, *(8 << k for k in range(13)), 0]
+    assert record["class_to_allocnpages"][1:14].tolist() == [1, 1, 1, 1, 1, 1, 1, 1, 2, 4, 8, 16, 32]
+    assert int(record["class_to_size"][record["size_to_class8"][128]]) == 1024
+    assert int(record["class_to_size"][record["size_to_class128"][1]]) == 2048
+    record = HeapParams(size_classes=((16, 1), (2048, 2), (32768, 5))).to_record()
+    assert (int(record["n_classes"]), int(record["tiny_class"])) == (4, 1)
+    assert record["class_to_allocnpages"][:4].tolist() == [0, 1, 2, 5]
 
 
 def test_record_is_of_the_kernels_type():

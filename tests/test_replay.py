@@ -68,7 +68,7 @@ def driver_events(events, **changes):
 
 def test_no_page_cache_is_a_what_if(cases_dir):
     case = mh.load_case(cases_dir / "go119-trees")
-    pred = mh.replay(case, params=mh.HeapParams.go119(page_cache=False), check=1)
+    pred = mh.replay(case, params=mh.HeapParams.go119(page_cache_pages=0), check=1)
     assert pred.memstats["Mallocs"] == mh.replay(case).memstats["Mallocs"]
 
 

@@ -1,19 +1,26 @@
-"""Figures: pure functions from a Snapshot or an Agreement to a plotly figure, and their export.
+"""Figures: pure functions from a Snapshot, a Result or an Agreement to a plotly figure, and their export.
 
-Nothing here runs a replay or knows widgets.  Reading order: ``units`` (numbers as text), ``theme`` (colours and
-layout), ``heapmap``, ``occupancy``, ``agreement``, ``strips`` (rows of bits), ``span_bits``,
-``arena_bits``, ``export``.
+Nothing here runs a replay or a simulation, or knows widgets.  Reading order: ``units`` (numbers as text), ``theme``
+(colours and layout), ``heapmap``, ``occupancy``, ``agreement``, ``strips`` (rows of bits), ``span_bits``,
+``arena_bits``; of a run ``runs`` (axis, caption, thinning), ``memory``, ``cycles``, ``sweeping``, ``waste``,
+``arenas``, ``comparison``; ``export``.
 """
 
 import sys
 
 from .agreement import agreement, heap_over_time
 from .arena_bits import arena_bits
+from .arenas import arenas_figure
+from .comparison import compare, comparison_table
+from .cycles import cycles_figure
 from .export import DRAWN, FORMATS, NoChromeError, close_renderer, export, numbers, provenance
 from .heapmap import MapFrame, heap_map, map_frame
+from .memory import memory_over_time
 from .occupancy import occupancy, occupancy_table
 from .span_bits import span_bits
+from .sweeping import sweep_figure
 from .theme import quiet_renderers
+from .waste import fragmentation
 
 if "IPython" in sys.modules:  # plain figures can only be displayed there, and plotly's renderers are slow to import
     quiet_renderers()
@@ -25,14 +32,21 @@ __all__ = [
     "NoChromeError",
     "agreement",
     "arena_bits",
+    "arenas_figure",
     "close_renderer",
+    "compare",
+    "comparison_table",
+    "cycles_figure",
     "export",
+    "fragmentation",
     "heap_map",
     "heap_over_time",
     "map_frame",
+    "memory_over_time",
     "numbers",
     "occupancy",
     "occupancy_table",
     "provenance",
     "span_bits",
+    "sweep_figure",
 ]

@@ -2,8 +2,9 @@
 
 A page state has the same colour in every figure, a size class too.  The colours of page states were searched for: any
 two of them, also in their fainter form, stay apart on white and on black paper for normal sight and for the three kinds
-of colour blindness (Machado and others 2009); ``tests/test_figures.py`` holds them to it.  The lightness of a ramp
-changes in one direction only, so it survives a black-and-white print.
+of colour blindness (Machado and others 2009); ``tests/test_figures.py`` holds them to it, and so it does the accounts
+of memory and the sweepers of a run.  The lightness of a ramp changes in one direction only, so it survives a
+black-and-white print.
 """
 
 import functools
@@ -40,6 +41,14 @@ OTHER_USE = "#7d6b91"
 """Pages without size class, where colour stands for the class or the occupancy."""
 WASTE = {"light": "#5b6472", "dark": "#c3c9d1"}
 GOOD, BAD = "#1b4f9c", "#d55e00"
+
+ACCOUNTS = ("live", "garbage", "free_slots", "tail", "stacks", "other_spans", "free", "released")
+"""The accounts of all mapped memory, in the order in which they are stacked."""
+SWEEPER_COLORS = ("#56b4e9", "#e69f00", "#117733", "#1b4f9c", "#ee6677", "#ddcc77", "#7d6b91", "#882255")
+"""Who swept a span, in the order of ``SWEEPERS``."""
+RUN_COLORS = ("#1b4f9c", "#e69f00", "#117733", "#ee6677", "#56b4e9", "#7d6b91")
+RUN_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star")
+"""Runs that are compared, by number: colour and mark, so that neither speaks alone."""
 
 RAMPS = {
     "scan": ("#a6cff0", "#4b8fd1", "#1b4f9c", "#12306b"),
@@ -90,6 +99,12 @@ def state_colors(theme):
 def tail_colors(theme):
     """Return the colour of each page state for the pages of a span after its first."""
     return tuple(mix(c, PAPER[theme], TAIL_SHARE) for c in state_colors(theme))
+
+
+def account_colors(theme):
+    """Return the colour of each of ``ACCOUNTS``; pages have those of the heap map."""
+    free, other = FREE_COLORS[theme], USED_COLORS
+    return (SCAN, BAD, RAMPS["scan"][0], WASTE[theme], other[4], other[5], free[2], free[1])
 
 
 def class_step(size_class, n_classes):

@@ -70,3 +70,22 @@ def bytes_axis(largest):
     while largest >= 2 * STEP and k < len(UNITS) - 1:
         largest, k = largest / STEP, k + 1
     return STEP**k, UNITS[k]
+
+
+TIME_UNITS = ("ns", "µs", "ms", "s")
+
+
+def time_text(ns):
+    """Return a time with three figures in the largest unit that leaves a number of at least 1, up to seconds."""
+    k = 0
+    while abs(ns) >= 1000 and k < len(TIME_UNITS) - 1:
+        ns, k = ns / 1000, k + 1
+    return f"{ns:.3g} {TIME_UNITS[k]}" if abs(ns) < 1000 else f"{ns:,.0f} s"
+
+
+def time_axis(largest):
+    """Return (divisor, unit) for an axis that reaches ``largest`` ns: 2 to 2000 of the unit, or more seconds."""
+    k = 0
+    while largest >= 2000 and k < len(TIME_UNITS) - 1:
+        largest, k = largest / 1000, k + 1
+    return 1000**k, TIME_UNITS[k]

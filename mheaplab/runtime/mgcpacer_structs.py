@@ -16,7 +16,7 @@ halves of a word.
 
 import numpy as np
 
-from .structs import struct
+from .records import struct
 
 NEVER = np.uint64(0xFFFFFFFFFFFFFFFF)
 """^uint64(0): no goal, not triggered."""

@@ -33,6 +33,7 @@ from .structs import (
     SUMMARY_LEVEL_BITS,
     SUMMARY_LEVELS,
     TABLES,
+    WHOLE_TABLES,
 )
 
 FIRST_SWEEPGEN = 0
@@ -47,8 +48,22 @@ ROOM = {
     "finalizers": 1 << 10,
     "stack_slots": 1 << 8,
     "span_log": 1 << 16,
+    "objects": 1,
+    "deaths": 1,
+    "tiny_counts": 2,
+    "samples": 1,
+    "cycles": 1,
 }
 """Items that a table has room for at first (2 GiB of spans of one page, 32 GiB of arenas)."""
+SIM_ROOM = {
+    "span_log": 1,
+    "objects": 1 << 16,
+    "deaths": 1 << 16,
+    "tiny_counts": 1 << 8,
+    "samples": 1 << 10,
+    "cycles": 1 << 8,
+}
+"""The same for a run of the twin's own, which has tables that a replay does not need."""
 
 _SLACK = 64 + MAX_OBJECTS_PER_SPAN // 8
 """Bytes beside a table: to begin on a cache line, and to read a bitmap near the end as sixteen words."""
@@ -66,7 +81,7 @@ def mheap_init(h):
     """mheap.init: make the zeroed record ``h``, whose parameters and tables are set, an empty heap."""
     # Index 0 of every table of records is nil; the bitmap table's first arena and the chunk table's first block
     # are left out for the same reason. The pad lets a bitmap near the end be read as sixteen words.
-    h.spans_len = h.heap_arenas_len = h.set_blocks_len = h.specials_len = h.stack_slots_len = 1
+    h.spans_len = h.heap_arenas_len = h.set_blocks_len = h.specials_len = h.stack_slots_len = h.tiny_counts_len = 1
     h.gc_bits_len = GC_BITS_CHUNK_WORDS
     h.pallocs_len = PALLOC_CHUNKS_L2
     h.sweepgen = FIRST_SWEEPGEN
@@ -156,7 +171,7 @@ class HeapState:
         self.tables[name] = new
         self.h[f"{name}_at"] = new.ctypes.data
         self.h[f"{name}_cap"] = count
-        if name in FIXED_TABLES:
+        if name in WHOLE_TABLES:
             self.h[f"{name}_len"] = count
 
     def grow(self, more_arenas=0):
@@ -170,8 +185,11 @@ class HeapState:
         h = self.h
         # Every special there is may have to be queued once (specials_have_room).
         queued = 1 + int(h.specials_len)
-        for name, more in (("spans", MSPAN_CACHE_LEN), ("specials", 1), ("finalizers", queued), ("stack_slots", 1)):
-            used = int(h[f"{name}_len"]) + more
+        if int(h.need_objects) > int(h.objects_cap):
+            self._place("objects", 2 * int(h.need_objects))
+        more = {"spans": MSPAN_CACHE_LEN, "finalizers": queued}
+        for name in ("spans", "specials", "finalizers", "stack_slots", "deaths", "tiny_counts"):
+            used = int(h[f"{name}_len"]) + more.get(name, 1)
             if used * 2 > int(h[f"{name}_cap"]):
                 self._place(name, 2 * used)
         self._place("set_blocks", max(int(h.set_blocks_cap), _set_blocks_for(int(h.spans_cap))))
@@ -189,9 +207,10 @@ class HeapState:
             if int(h[f"{name}_len"]) * 2 > int(h[f"{name}_cap"]) - 6:
                 self._place(name, 2 * int(h[f"{name}_cap"]))
 
-    def take_span_rows(self):
-        """Return the rows of the span log written since the last call, and empty the log."""
-        used = int(self.h.span_log_len)
-        rows = self.tables["span_log"][:used].copy()
-        self.h.span_log_len = 0
+    def take_rows(self, name="span_log", keep=0):
+        """Return the rows of log ``name`` (span_log, samples, cycles) since the last call, less the last ``keep``."""
+        table, used = self.tables[name], int(self.h[f"{name}_len"])
+        rows = table[: used - keep].copy()
+        table[:keep] = table[used - keep : used].copy()
+        self.h[f"{name}_len"] = keep
         return rows

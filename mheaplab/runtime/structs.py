@@ -18,6 +18,10 @@ of Go 1.19, with the fields that 1.27 adds to the parameters.
 
 import numpy as np
 
+from .mgcpacer_structs import GC_CONTROLLER
+from .records import struct
+from .sim_structs import CYCLE, SAMPLE, SIM, SWEEPERS
+
 PAGE_SHIFT = np.int64(13)
 PAGE_SIZE = np.int64(1 << 13)
 """Bytes of a runtime page."""
@@ -136,13 +140,6 @@ RECORDED_KINDS = 14
 """Kinds below this one are what a recorded case may hold."""
 
 
-def struct(*fields):
-    """Return a record dtype whose scalars answer to attributes, compiled and in plain Python."""
-    for field in fields:
-        assert not hasattr(np.record, field[0]), field[0]
-    return np.dtype((np.record, list(fields)))
-
-
 # mspan: a run of pages. The first 64 bytes hold what malloc and sweep touch.
 # Equations while in use: alloc_count = freeindex + ones of alloc_bits from freeindex on (for a span no longer being
 # allocated from); alloc_cache = ~alloc_bits shifted right to freeindex.
@@ -173,9 +170,10 @@ MSPAN = struct(
     ("prev", "u4"),
     ("list", "u4"),  # that list: 1 + its index in span_lists; 0 none
     ("specials", "u4"),  # first special of the span's list, sorted by offset and kind; 0 none
-    ("slots", "u4"),  # record of the links between its free stacks (a stack pool's span); 0 none
+    ("slots", "u4"),  # stack pool's span: record of the links between its free stacks; 0 none
     ("manual_free_list", "i8"),  # address of the first free stack of a stack pool's span; 0 none
-    ("_pad", "u1", (8,)),
+    ("tiny", "u4"),  # span of tiny blocks in a run of the twin's own: record of TINY_COUNTS; 0 none
+    ("_pad", "u4"),
 )
 assert MSPAN.itemsize == 128
 
@@ -207,6 +205,14 @@ SPECIAL = struct(
     ("_pad", "u1", (1,)),
     ("offset", "i8"),  # bytes from the span's base to the object
     ("value", "i8"),  # what it carries: the function of a finalizer or cleanup, the bucket of a profile, ...
+)
+
+# Objects of the tiny allocator that the program can reach, by block of 16 bytes: counts of a span's 512 blocks. In Go
+# the collector knows which blocks are reachable; a run of the twin's own has to count.
+TINY_COUNTS = struct(
+    ("count", "u1", (int(PAGE_SIZE // MAX_TINY_SIZE),)),
+    ("link", "u4"),  # next unused record
+    ("_pad", "u4", (15,)),
 )
 
 # One row of the finalizer queue (finalizer of finblock), in the order in which sweeping found them.
@@ -317,7 +323,9 @@ HEAP_PARAMS = struct(
     ("log_arena_bytes", "i8"),
     ("phys_page_size", "i8"),
     ("phys_huge_page_size", "i8"),  # 0: no huge pages
-    ("page_cache", "i8"),  # 1: Ps have page caches
+    ("page_cache_pages", "i8"),  # pages of a P's page cache, a power of two up to 64; 0: none
+    ("placement", "i8"),  # 0 first fit, 1 best fit, 2 next fit
+    ("grow_early_percent", "i8"),  # the heap grows when this part of it is in use; 100: when it must
     ("arena_l1_bits", "i8"),  # address bits of the arena map's first level; 0: the map is flat
     ("mspan_bytes", "i8"),  # size of Go's mspan record
     ("memory_limit", "i8"),  # GOMEMLIMIT, bytes
@@ -357,6 +365,13 @@ STATS = struct(
     # Profile records of dead objects (mProf_Free).
     ("prof_frees", "i8"),
     ("prof_free_bytes", "i8"),
+    ("slot_bytes", "i8"),  # bytes of all slots of heap spans in use
+    # Sweeping and scavenging, by who did it (SWEEPERS).
+    ("swept_spans", "i8", (len(SWEEPERS),)),
+    ("swept_pages", "i8", (len(SWEEPERS),)),
+    ("scavenged_background", "i8"),  # bytes
+    ("scavenged_allocation", "i8"),
+    ("scavenged_all", "i8"),
 )
 
 TABLES = {
@@ -371,6 +386,11 @@ TABLES = {
     "finalizers": FINALIZER,
     "stack_slots": STACK_SLOTS,
     "span_log": SPAN_ROW,
+    "objects": np.dtype("u8"),
+    "deaths": np.dtype("u8"),
+    "tiny_counts": TINY_COUNTS,
+    "samples": SAMPLE,
+    "cycles": CYCLE,
     "arena_map": np.dtype("u4"),
     "summary": np.dtype("u8"),
     "scav_chunks": np.dtype("u8"),
@@ -379,6 +399,8 @@ TABLES = {
 
 FIXED_TABLES = ("arena_map", "summary", "scav_chunks")
 """Tables that cover the whole 48-bit address space, as Go's do: reserved once, never grown."""
+WHOLE_TABLES = (*FIXED_TABLES, "objects")
+"""Tables of which any item may be used at any time: their length is their capacity."""
 
 HEAP = struct(
     *[(f"{name}_{what}", "i8") for name in TABLES for what in ("at", "cap", "len")],
@@ -420,6 +442,8 @@ HEAP = struct(
     ("arena_l1", "u1", (MAX_ARENA_L1,)),  # 1: the second-level map of this entry exists
     ("block_free", "u4"),  # free list of span set blocks
     ("slots_free", "u4"),  # free list of stack_slots
+    ("tiny_free", "u4"),  # free list of tiny_counts
+    ("_pad_free", "u4"),
     ("spanalloc", FIXALLOC),
     ("specialalloc", FIXALLOC, (SPECIAL_KINDS,)),  # one for each kind of special
     ("allspans", "i8"),  # entries of allspans; entry k is record k + 1 of the table
@@ -441,11 +465,16 @@ HEAP = struct(
     ("waiting_first", "i8"),  # events [first, stop) wait for the allocation at stop; stop 0: none do
     ("waiting_stop", "i8"),
     ("background_left", "i8"),  # pages that the background scavenger still wants of its 64 KiB
+    ("need_objects", "i8"),  # entries of objects that the event asks room for, likewise
     ("need_arenas", "i8"),  # arenas that the event asks room for when the kernel returns NEED_ROOM
     ("log_spans", "i8"),  # 1: a row per allocated span is written to span_log
     ("unrecorded_sweeps", "i8"),  # spans that finishsweep_m found unswept
     ("credits_used", "i8"),  # sweepone calls made for MALLOC events that gave a credit
-    ("_pad", "i8", (1,)),
+    ("sweeper", "i8"),  # who sweeps just now (SWEPT_BY_ALLOCATION, ...)
+    ("next_fit", "i8"),  # next-fit placement: address after the last run of pages taken
+    ("controller", GC_CONTROLLER),  # gcController
+    ("sim", SIM),  # a run of the twin's own
+    ("_pad", "i8", (4,)),
     ("central", MCENTRAL, (MAX_SPAN_CLASSES,)),
     ("allp", P, (MAX_PS,)),
 )

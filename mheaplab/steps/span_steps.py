@@ -38,7 +38,7 @@ def reclaim(a, b, call):
 def asks_cache(a, b, call):
     """Return whether mheap.allocSpan asked the page cache of a P for the new span's pages."""
     npages = int(b.row(new_span(b, call))["npages"])
-    return call.p != NO_P and bool(a.h.params.page_cache) and npages < int(PAGE_CACHE_PAGES) // 4
+    return call.p != NO_P and npages < int(a.h.params.page_cache_pages) // 4
 
 
 def from_cache(a, b, call):
@@ -57,11 +57,11 @@ def from_cache(a, b, call):
 def page_cache(a, b, call):
     """The first part of mheap.allocSpan: pages from the P's page cache, which allocToCache fills if it is empty."""
     index = new_span(b, call)
-    if not index or call.p == NO_P or not a.h.params.page_cache:
+    if not index or call.p == NO_P or not a.h.params.page_cache_pages:
         return None
     npages = int(b.row(index)["npages"])
     if not asks_cache(a, b, call):
-        text = f"{npages} pages are 16 or more: the P's page cache is not asked."
+        text = f"{npages} pages are {int(a.h.params.page_cache_pages) // 4} or more: the P's page cache is not asked."
         return Step("mheap.allocSpan", "mheap.go", text, (), "before", (), ("pageCache",))
     old, new = (look.h.allp[call.p].pcache for look in (a, b))
     ones = [int(c.cache).bit_count() for c in (old, new)]

@@ -9,7 +9,7 @@ call ``do``.
 import numpy as np
 from runtime.entry import entry
 
-from mheaplab.pacer_params import PacerParams
+from mheaplab.params import HeapParams
 from mheaplab.runtime._jit import kjit
 from mheaplab.runtime.gofloat import go_uint64
 from mheaplab.runtime.mgcpacer import (
@@ -40,7 +40,8 @@ from mheaplab.runtime.mgcpacer_cycle import (
 )
 from mheaplab.runtime.mgcpacer_pace import gc_controller_commit_all, sweep_pages_target
 from mheaplab.runtime.mgcpacer_structs import GC_CONTROLLER
-from mheaplab.runtime.structs import NO, STATS, struct
+from mheaplab.runtime.records import struct
+from mheaplab.runtime.structs import NO, STATS
 
 RECORDED_KINDS = "init memory start revise worker end commit percent limit update stack globals idle".split()
 KINDS = [*RECORDED_KINDS, "bounds", "find", "target"]
@@ -359,7 +360,7 @@ def drive_pacer(g, kinds, given, want, got):
 def new_pacer(version="go1.19", **changes):
     """Return the driver's record for a new program, before init."""
     g = np.zeros((), PACER)[()]
-    g["c"]["params"] = PacerParams.of_version(version, **changes).to_record()
+    g["c"]["params"] = HeapParams.of_version(version, **changes).pacer_record()
     return g
 
 

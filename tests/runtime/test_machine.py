@@ -65,9 +65,9 @@ class HeapMachine(RuleBasedStateMachine):
         )
         with np.errstate(over="ignore"):
             while run_events(self.state.h, events, self.out, at, at + 1) == at:
-                self.state.take_span_rows()
+                self.state.take_rows()
                 self.state.grow(int(self.state.h.need_arenas))
-        self.state.take_span_rows()
+        self.state.take_rows()
         self.n += 1
         return at
 

@@ -252,7 +252,5 @@ def test_globals():
 
 def test_parameters_come_from_the_heap():
     """Physical pages and memory beside the heap are the heap's parameters."""
-    from mheaplab.pacer_params import PacerParams
-
-    record = PacerParams().to_record(HeapParams.go119(phys_page_bytes=8192, other_ready_bytes=5))
+    record = HeapParams.go119(phys_page_bytes=8192, other_ready_bytes=5).pacer_record()
     assert (int(record.phys_page_size), int(record.other_ready)) == (8192, 5)

@@ -49,7 +49,7 @@ PAGE_CACHE = [
 @pytest.mark.parametrize("caches, spans, first", PAGE_CACHE)
 def test_page_cache(caches, spans, first):
     """allocSpan: under 16 pages from the P's page cache, all else from the page allocator."""
-    heap = Spans(page_cache=caches)
+    heap = Spans(page_cache_pages=64 if caches else 0)
     assert [heap.page(heap.manual(npages, p=p)) for npages, p in spans] == first
     total = sum(npages for npages, _ in spans)
     assert heap.accounts() == (0, total, 0, 0, 512 - total, 512), "pages in a cache are free"
@@ -171,7 +171,7 @@ def test_span_log():
     heap.free_manual(1)
     heap.h.event = 1 << 40
     heap.manual(2)
-    rows = heap.state.take_span_rows()
+    rows = heap.state.take_rows()
     names = ("span_base", "span_npages", "span_class", "span_scav", "span_event", "span_needzero")
     assert [tuple(int(row[name]) for name in names) for row in rows] == [
         (BASE, 3, 0xFFFF, 3 * PAGE, 7, 0),
@@ -181,7 +181,7 @@ def test_span_log():
     assert [fields(heap.span(i), "event")[0] for i in (1, 2)] == [0, 8], "a span keeps the low 32 bits"
     heap.h.log_spans = 0
     heap.manual(1)
-    assert len(heap.state.take_span_rows()) == 0
+    assert len(heap.state.take_rows()) == 0
 
 
 # -------------------------------------------------------------------------------------------------------- accounts
@@ -324,7 +324,7 @@ def test_has_room(table):
     else:
         heap.h[f"{table}_cap"] -= 1
     assert heap.call(HAS_ROOM, 1) == 0 and int(heap.h.need_arenas) == 2
-    heap.state.take_span_rows()
+    heap.state.take_rows()
     heap.state.grow(2)
     assert heap.call(HAS_ROOM, 1) == 1
 
@@ -362,7 +362,7 @@ def test_that_room_is_enough(occupied, npages):
     heap.h.log_spans = 1
     if occupied:
         heap.manual(8192 - (npages == 8192))
-        heap.state.take_span_rows()
+        heap.state.take_rows()
     tighten(heap)
     heap.h.heap_arenas_cap += npages // 8192
     assert heap.call(HAS_ROOM, npages) == 1

@@ -152,7 +152,7 @@ def test_mspan_in_use_counts_cached_records():
 @pytest.mark.parametrize("caches", [True, False])
 def test_alloc_span_takes_its_record_from_the_p(caches):
     """allocSpan with a P and without, from the page cache or not; a record freed by one P is used by it again."""
-    heap = Spans(page_cache=caches)
+    heap = Spans(page_cache_pages=64 if caches else 0)
     args = (ALLOC_MANUAL, 1, STACK)
     assert heap.calls((*args, 0), (*args, 0), (*args, WITHOUT_P), (*args, 5)) == [64, 63, 65, 129]
     heap.free_manual(64, p=5)

@@ -160,7 +160,7 @@ class Script:
         got = heap.calls(*self.calls)
         for k, (one, want) in enumerate(zip(got, self.answers, strict=True)):
             assert one == want, f"call {k}: {self.calls[k]}"
-        rows = heap.state.take_span_rows()
+        rows = heap.state.take_rows()
         names = ("span_base", "span_scav", "span_npages", "span_needzero")
         assert [tuple(int(row[name]) for name in names) for row in rows] == self.rows
         self.calls, self.answers, self.rows = [], [], []

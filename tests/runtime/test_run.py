@@ -106,7 +106,7 @@ class Heap:
         asked = []
         while self.done < self.n:
             reached = run_events(self.h, events, self.out, self.done, self.n)
-            self._rows.append(self.state.take_span_rows())
+            self._rows.append(self.state.take_rows())
             if reached < self.n:
                 asked.append(reached)
                 assert asked.count(reached) < 5, "growing gives the event no room"

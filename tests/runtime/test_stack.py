@@ -111,7 +111,7 @@ def check_batch(stacks, rows):
     """Run ``rows`` on the kernel and on the twin and compare after each; return how often what happened."""
     got = np.zeros((len(rows), 4), np.int64)
     drive_stacks(stacks.h, np.array(rows, np.int64), got)
-    oracle = Oracle(stacks.state.take_span_rows())
+    oracle = Oracle(stacks.state.take_rows())
     twin = naive.NaiveStacks(oracle.allocate, oracle.release)
     seen = collections.Counter()
     got = got.tolist()

@@ -7,8 +7,8 @@ from runtime.spans import ALLOC_MANUAL, ALLOC_SPAN, FREE_MANUAL, FREE_SPAN, HEAP
 
 from mheaplab.params import HeapParams
 from mheaplab.runtime.state import ROOM, HeapState, mheap_init
-from mheaplab.runtime.structs import FIXED_TABLES, MAX_SEARCH_ADDR, TABLES
 from mheaplab.runtime.structs import HEAP as HEAP_RECORD
+from mheaplab.runtime.structs import MAX_SEARCH_ADDR, TABLES, WHOLE_TABLES
 from mheaplab.runtime.verify import verify_heap
 
 PARAMS = HeapParams.go119().to_record()
@@ -33,6 +33,7 @@ NEW = {
     "gc_percent_goal": -1,
     "current_p": 255,
     "log_spans": 1,
+    "tiny_counts_len": 1,
 }
 """What is not 0 in a new heap, but for parameters, tables, hints, records' sizes and objects per span."""
 GIVEN = {"params", "hints", "spanalloc", "specialalloc", "class_nelems"}
@@ -42,7 +43,7 @@ def test_new_heap():
     """mheap.init: a heap without spans, arenas and objects; all centrals, caches and accounts are empty."""
     state = HeapState(PARAMS, SMALL_ROOM)
     for name in HEAP_RECORD.names:
-        tables = {f"{table}_{what}" for table in TABLES for what in ("at", "cap")} | {f"{t}_len" for t in FIXED_TABLES}
+        tables = {f"{table}_{what}" for table in TABLES for what in ("at", "cap")} | {f"{t}_len" for t in WHOLE_TABLES}
         if name in GIVEN | tables:
             continue
         value = state.h[name]
@@ -103,7 +104,7 @@ def test_empty_heap():
         assert len(state.tables[name]) == cap and state.tables[name].ctypes.data == int(h[f"{name}_at"])
         if name in ROOM:
             assert cap == ROOM[name]
-        if name in FIXED_TABLES:
+        if name in WHOLE_TABLES:
             assert int(h[f"{name}_len"]) == cap
     assert [int(h[f"{name}_len"]) for name in ("spans", "heap_arenas", "set_blocks")] == [1, 1, 1], "0 is nil"
     assert int(h.in_use_len) == int(h.span_log_len) == 0
@@ -207,7 +208,7 @@ def contents(heap):
     record = heap.h.copy()
     for name in TABLES:
         record[f"{name}_at"] = 0
-    tables = [heap.state.tables[name][: int(heap.h[f"{name}_len"])] for name in TABLES if name not in FIXED_TABLES]
+    tables = [heap.state.tables[name][: int(heap.h[f"{name}_len"])] for name in TABLES if name not in WHOLE_TABLES]
     return [record.tobytes(), *(table.tobytes() for table in tables)]
 
 
@@ -236,5 +237,5 @@ def test_span_rows_are_taken_once():
     state = HeapState(PARAMS, SMALL_ROOM)
     state.tables["span_log"]["span_npages"][:2] = [5, 6]
     state.h.span_log_len = 2
-    assert state.take_span_rows()["span_npages"].tolist() == [5, 6]
-    assert len(state.take_span_rows()) == 0
+    assert state.take_rows()["span_npages"].tolist() == [5, 6]
+    assert len(state.take_rows()) == 0
