@@ -9,7 +9,7 @@ it, if its curve ends it before the recording ends.
 
 What stands at one recorded event keeps this order: deaths, then a call of the collector, then the event.
 
-Simplified, and counted in ``meta``:
+Simplified, and counted in ``counts``:
 
 * all objects of a tiny block die when the block does;
 * objects with finalizers die when they are freed; the trace has no finalizers;
@@ -27,18 +27,19 @@ from .case_lives import NOSCAN, Lives
 from .lifetimes import Looks, estimate
 from .replay import memstats_point
 from .runtime.structs import (
+    NO_P,
     PAGE_SHIFT,
     SPAN_ALLOC,
     SPAN_ALLOC_PTR_SCALAR_BITS,
     SPAN_ALLOC_STACK,
     SPAN_ALLOC_WORK_BUF,
     SPAN_FREE,
-    STACK_ALLOC,
-    STACK_FREE,
 )
+from .runtime.structs import STACK_ALLOC as TAKES_STACK
+from .runtime.structs import STACK_FREE as RETURNS_STACK
+from .runtime.trace_events import ALLOC, DEATH, FORCED_GC, STACK_ALLOC, STACK_FREE
+from .traces import Trace
 
-ALLOC, DEATH, STACK, STACK_GONE, FORCED = 0, 1, 2, 3, 4
-"""Kinds of a trace's events."""
 ROW = np.dtype([("at", "i8"), ("kind", "u1"), ("p", "u1"), ("size", "u8"), ("noscan", "?"), ("id", "u8")])
 """A row of the trace with the recorded event it stands at."""
 SIZE_EDGES = (16, 64, 256, 2048, 32768)
@@ -64,11 +65,12 @@ class CaseTrace:
     Attributes
     ----------
     columns : dict of str to numpy.ndarray
-        ``kind`` (0 alloc, 1 death, 2 stack alloc, 3 stack free, 4 forced collection), ``p``, ``size`` (bytes requested;
-        of a forced collection 1 for debug.FreeOSMemory, 0 for runtime.GC; 0 for a death), ``noscan``, ``id`` (objects
-        and stacks by birth, dense; 0 for a forced collection).
-    meta : dict
-        What a reader of the trace should know, as strings and numbers.
+        ``kind``, ``p``, ``size``, ``noscan``, ``id``, as in ``runtime/trace_events.py``.  Objects and stacks are
+        numbered by birth; no number is used twice.
+    counts : dict of str to int
+        What became of the recording: ``objects``, ``slots``, ``found_dead`` (slots), ``die_later`` (slots that no
+        collection found dead, but that die by their curve), ``kept_by_finalizer``, ``forced``, ``free_os_memory``,
+        ``bitmap_spans`` and ``work_buffers`` (left out).
     collections : numpy.ndarray, structured
         Where Go collected: one row per recorded collection, columns ``COLLECTIONS``.
     memstats_row : int
@@ -80,7 +82,7 @@ class CaseTrace:
     """
 
     columns: dict = field(repr=False)
-    meta: dict
+    counts: dict
     collections: np.ndarray = field(repr=False)
     memstats_row: int
     death: np.ndarray = field(repr=False)
@@ -132,19 +134,19 @@ def draw_deaths(lives, seed):
 
 
 def _stacks(e):
-    """Return the events that take and return stacks, the bytes of each taken, and for each return what it returns."""
-    takes = (e.kind == STACK_ALLOC) | ((e.kind == SPAN_ALLOC) & (e.flags == SPAN_ALLOC_STACK))
-    frees = (e.kind == STACK_FREE) | (e.kind == SPAN_FREE)
+    """Return the events that take and that return stacks, their bytes, and for each return what it returns."""
+    takes = (e.kind == TAKES_STACK) | ((e.kind == SPAN_ALLOC) & (e.flags == SPAN_ALLOC_STACK))
+    frees = (e.kind == RETURNS_STACK) | (e.kind == SPAN_FREE)
     frees[frees] = takes[e.ref[frees]]
     takes, frees = np.flatnonzero(takes), np.flatnonzero(frees)
-    shift = np.where(e.kind[takes] == SPAN_ALLOC, PAGE_SHIFT, 0).astype(np.uint64)
-    return takes, e.size[takes] << shift, frees, e.ref[frees]
+    nbytes = np.where(e.kind == SPAN_ALLOC, e.size << np.uint64(PAGE_SHIFT), e.size)
+    return takes, nbytes[takes], frees, nbytes[e.ref[frees]]
 
 
 class _Rows:
     """Collects rows of the trace with the recorded event they stand at, and puts them in order."""
 
-    order = {DEATH: 0, FORCED: 1, ALLOC: 2, STACK: 2, STACK_GONE: 2}
+    order = {DEATH: 0, FORCED_GC: 1, ALLOC: 2, STACK_ALLOC: 2, STACK_FREE: 2}
     """What comes first at one event: deaths, a call of the collector, the event itself."""
 
     def __init__(self):
@@ -169,45 +171,41 @@ def _rows(lives, death):
     """Return the trace's rows with the events they stand at."""
     e = lives.case.events
     malloc = np.flatnonzero(lives.opener >= 0)
-    takes, stack_bytes, frees, freed = _stacks(e)
+    takes, stack_bytes, frees, returned_bytes = _stacks(e)
     number = np.zeros(len(e.kind), np.int64)
     born = np.sort(np.concatenate([malloc, takes]))
     number[born] = np.arange(len(born))
     asked, returned = lives.forced()
+    # What ran without a P is the runtime's own doing; a program's stacks have one.
+    p = np.where(e.p == NO_P, 0, e.p)
     rows = _Rows()
-    rows.add(ALLOC, malloc, p=e.p[malloc], size=e.size[malloc], noscan=e.flags[malloc] & NOSCAN, id=number[malloc])
-    rows.add(STACK, takes, p=e.p[takes], size=stack_bytes, id=number[takes])
-    rows.add(STACK_GONE, frees, p=e.p[frees], id=number[freed])
+    rows.add(ALLOC, malloc, p=p[malloc], size=e.size[malloc], noscan=e.flags[malloc] & NOSCAN, id=number[malloc])
+    rows.add(STACK_ALLOC, takes, p=p[takes], size=stack_bytes, id=number[takes])
+    rows.add(STACK_FREE, frees, p=p[frees], size=returned_bytes, id=number[e.ref[frees]])
     dies = malloc[death[malloc] >= 0]
-    rows.add(DEATH, death[dies], p=e.p[dies], id=number[dies])
-    rows.add(FORCED, lives.begin[asked], size=returned[asked])
+    rows.add(DEATH, death[dies], p=p[dies], id=number[dies])
+    rows.add(FORCED_GC, lives.begin[asked], size=returned[asked])
     return rows.sorted()
 
 
-def _meta(lives, seed, death):
-    """Return what a reader of the trace should know."""
+def _counts(lives, death):
+    """Return what became of a recording, in numbers."""
     e = lives.case.events
-    malloc = np.flatnonzero(lives.opener >= 0)
     types = e.flags[e.kind == SPAN_ALLOC]
+    found = lives.gone < len(lives.end)
     asked, returned = lives.forced()
-    return {
-        "go": lives.case.go,
-        "program": lives.case.name,
-        "sizes": "requested",
-        "deaths": "drawn between the collections of the recording by its survival curves",
-        "origin": f"replay case {lives.case.name}",
-        "look": lives.look,
-        "seed": int(seed),
-        "objects": len(malloc),
+    counts = {
+        "objects": (lives.opener >= 0).sum(),
         "slots": len(lives.born),
-        "deaths_found": int((lives.gone < len(lives.end)).sum()),
-        "deaths_beyond": int(((lives.gone == len(lives.end)) & (death[lives.born] >= 0)).sum()),
+        "found_dead": found.sum(),
+        "die_later": (~found & (death[lives.born] >= 0)).sum(),
         "kept_by_finalizer": lives.kept,
-        "forced_collections": int(asked.sum()),
-        "free_os_memory": int(returned.sum()),
-        "bitmap_spans_left_out": int((types == SPAN_ALLOC_PTR_SCALAR_BITS).sum()),
-        "work_buffer_spans_left_out": int((types == SPAN_ALLOC_WORK_BUF).sum()),
+        "forced": asked.sum(),
+        "free_os_memory": returned.sum(),
+        "bitmap_spans": (types == SPAN_ALLOC_PTR_SCALAR_BITS).sum(),
+        "work_buffers": (types == SPAN_ALLOC_WORK_BUF).sum(),
     }
+    return {name: int(n) for name, n in counts.items()}
 
 
 def case_trace(case, *, seed=0, look="begin"):
@@ -250,4 +248,27 @@ def case_trace(case, *, seed=0, look="begin"):
     columns = {name: np.ascontiguousarray(rows[name]) for name in ("kind", "p", "size", "noscan", "id")}
     memstats_row = int(np.searchsorted(before, memstats_point(case.events)))
     survival = dict(zip(map(group_name, range(GROUPS)), curves, strict=True))
-    return CaseTrace(columns, _meta(lives, seed, death), collections, memstats_row, death, survival)
+    return CaseTrace(columns, _counts(lives, death), collections, memstats_row, death, survival)
+
+
+def trace_of_case(case, *, seed=0):
+    """Return a recorded case as a :class:`Trace`, for a twin that frees what is dead when marking ends.
+
+    Parameters
+    ----------
+    case : Case
+    seed : int
+        Of the draws of deaths.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    FormatError
+        If an event contradicts the heap.
+    """
+    made = case_trace(case, seed=seed, look="end")
+    deaths = "drawn between the collections of the recording, by its survival curves"
+    return Trace.from_arrays(**made.columns, go=case.go, program=case.name, deaths=deaths, origin=f"case {case.name}")

@@ -9,8 +9,10 @@ from conftest import CASES
 import mheaplab as mh
 from mheaplab.case import make_events
 from mheaplab.case_lives import Lives
-from mheaplab.case_trace import ALLOC, DEATH, FORCED, GROUPS, STACK, STACK_GONE, case_trace, group_name, group_of
-from mheaplab.runtime.structs import GC_START, MALLOC, MCACHE_FLUSH, STACK_ALLOC, STACK_FREE, SWEEP_START
+from mheaplab.case_trace import GROUPS, case_trace, group_name, group_of, trace_of_case
+from mheaplab.runtime import structs
+from mheaplab.runtime.structs import GC_START, MALLOC, MCACHE_FLUSH, SWEEP_START
+from mheaplab.runtime.trace_events import ALLOC, DEATH, FORCED_GC, STACK_ALLOC, STACK_FREE
 from mheaplab.snapshot import PAGE_LARGE, PAGE_NOSCAN, PAGE_SCAN
 
 RECORDED = (
@@ -55,9 +57,9 @@ def lifespans(columns):
     """Return for each id the row of its birth and that of its death (the number of rows for none)."""
     kind, ids = columns["kind"], columns["id"].astype(np.int64)
     n = len(kind)
-    born = np.flatnonzero((kind == ALLOC) | (kind == STACK))
+    born = np.flatnonzero((kind == ALLOC) | (kind == STACK_ALLOC))
     assert np.array_equal(ids[born], np.arange(len(born)))
-    died = np.flatnonzero((kind == DEATH) | (kind == STACK_GONE))
+    died = np.flatnonzero((kind == DEATH) | (kind == STACK_FREE))
     assert len(np.unique(ids[died])) == len(died)
     end = np.full(len(born), n)
     end[ids[died]] = died
@@ -74,9 +76,9 @@ def freed_by(trace, look):
 
 def events_of_ids(case, trace):
     """Return the recorded event of each id."""
-    stack = trace.columns["kind"][np.isin(trace.columns["kind"], (ALLOC, STACK))] == STACK
+    stack = trace.columns["kind"][np.isin(trace.columns["kind"], (ALLOC, STACK_ALLOC))] == STACK_ALLOC
     e = case.events
-    takes = (e.kind == STACK_ALLOC) | ((e.kind == 1) & (e.flags == 1))
+    takes = (e.kind == structs.STACK_ALLOC) | ((e.kind == 1) & (e.flags == 1))
     event = np.flatnonzero((e.kind == MALLOC) | takes)
     assert np.array_equal(takes[event], stack)
     return event
@@ -142,7 +144,7 @@ def test_every_death_lies_in_its_interval(name, look):
         if k and born[i] < begin[k - 1]:
             assert end[i] >= kept_at[k - 1]
     assert freed > 200
-    assert kept <= trace.meta["kept_by_finalizer"]
+    assert kept <= trace.counts["kept_by_finalizer"]
     listed = np.zeros(len(case), bool)
     listed[e.dead] = True
     never = ~listed[event] & (e.kind[event] == MALLOC) & (case.truth["addr"][event] % 16 == 0)
@@ -175,11 +177,11 @@ def test_forced_collections(name):
     case = mh.load_case(CASES / name)
     trace = case_trace(case)
     recorded = json.loads((CASES / f"{name}.memstats.json").read_text())["NumForcedGC"]
-    forced = trace.columns["kind"] == FORCED
-    assert forced.sum() == trace.meta["forced_collections"] == trace.collections["forced"].sum() == recorded
-    assert trace.columns["size"][forced].sum() == trace.meta["free_os_memory"]
+    forced = trace.columns["kind"] == FORCED_GC
+    assert forced.sum() == trace.counts["forced"] == trace.collections["forced"].sum() == recorded
+    assert trace.columns["size"][forced].sum() == trace.counts["free_os_memory"]
     assert np.array_equal(np.flatnonzero(forced), trace.collections["begin_row"][trace.collections["forced"]])
-    assert (trace.meta["free_os_memory"] > 0) == ("forced" in name)
+    assert (trace.counts["free_os_memory"] > 0) == ("forced" in name)
 
 
 @pytest.mark.parametrize("name", ["go119-stacks", "go119-stacks-full"])
@@ -187,13 +189,24 @@ def test_stacks(name):
     case = mh.load_case(CASES / name)
     columns = case_trace(case).columns
     e = case.events
-    taken = (e.kind == STACK_ALLOC) | ((e.kind == 1) & (e.flags == 1))
-    returned = (e.kind == STACK_FREE) | ((e.kind == 2) & (e.flags == 1))
-    size = columns["size"][columns["kind"] == STACK]
+    taken = (e.kind == structs.STACK_ALLOC) | ((e.kind == 1) & (e.flags == 1))
+    returned = (e.kind == structs.STACK_FREE) | ((e.kind == 2) & (e.flags == 1))
+    size = columns["size"][columns["kind"] == STACK_ALLOC]
     assert len(size) == taken.sum() > 100
-    assert (columns["kind"] == STACK_GONE).sum() == returned.sum() > 100
+    assert (columns["kind"] == STACK_FREE).sum() == returned.sum() > 100
     assert (size & (size - np.uint64(1)) == 0).all() and size.min() == (2048 if "full" in name else 32768)
     lifespans(columns)
+
+
+def test_the_trace_runs():
+    """A Trace is checked event by event as it is read."""
+    case = mh.load_case(CASES / "go119-stacks-full")
+    trace = trace_of_case(case, seed=4)
+    made = case_trace(case, seed=4, look="end")
+    assert trace.count().tolist() == np.bincount(made.columns["kind"], minlength=6).tolist()
+    assert (trace.meta["go"], trace.meta["program"]) == ("go1.19", "go119-stacks-full")
+    result = mh.simulate(case, seed=4, samples=10, check=1)
+    assert result.complete and result.provenance["events_done"] == len(trace)
 
 
 def test_objects_of_a_tiny_block_die_with_it():
@@ -217,15 +230,15 @@ def test_objects_of_a_tiny_block_die_with_it():
 
 def test_finalizers_keep_their_objects_until_they_are_freed():
     trace = case_trace(mh.load_case(CASES / "go119-final-full"))
-    assert trace.meta["kept_by_finalizer"] > 1000
-    assert case_trace(mh.load_case(CASES / "go119-gofmt")).meta["kept_by_finalizer"] == 0
+    assert trace.counts["kept_by_finalizer"] > 1000
+    assert case_trace(mh.load_case(CASES / "go119-gofmt")).counts["kept_by_finalizer"] == 0
 
 
 def test_the_same_seed_gives_the_same_trace():
     case = mh.load_case(CASES / "go119-gzip")
     a, b, c = case_trace(case, seed=5), case_trace(case, seed=5), case_trace(case, seed=6)
     assert all(np.array_equal(a.columns[name], b.columns[name]) for name in a.columns)
-    assert a.meta == b.meta
+    assert a.counts == b.counts
     assert not all(np.array_equal(a.columns[name], c.columns[name]) for name in a.columns)
 
 
