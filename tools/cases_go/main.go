@@ -28,6 +28,8 @@ var workloads = map[string]func(){
 	"reflect-closures":  closures,
 	"service-gogc50":    service,
 	"service-gogc200":   service,
+	"cache-gogc200":     cache,
+	"compiler-gogc50":   compiler,
 }
 
 // sink and sinks keep results reachable, so that the compiler must put them on the heap.

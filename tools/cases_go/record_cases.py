@@ -77,6 +77,8 @@ WORKLOADS: dict[str, dict[str, str]] = {
     "reflect-closures": {},
     "service-gogc50": {"GOGC": "50"},
     "service-gogc200": {"GOGC": "200"},
+    "cache-gogc200": {"GOGC": "200"},
+    "compiler-gogc50": {"GOGC": "50"},
 }
 
 # The folder, below GOROOT/src, that the recorded gofmt reads.

@@ -1,0 +1,3 @@
+module timego
+
+go 1.19
