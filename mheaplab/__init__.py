@@ -8,7 +8,7 @@
 
 import importlib
 
-from . import steps
+from . import steps, workloads
 from .case import Case, load_case
 from .compare import Agreement, compare
 from .data import data_path
@@ -18,8 +18,10 @@ from .metrics import METRICS, summary
 from .params import HeapParams
 from .replay import Prediction, replay, snapshots
 from .results import Result, load_result
+from .simulate import simulate
 from .snapshot import Snapshot
 from .spans import Span
+from .traces import Trace, read_trace, write_trace
 
 __version__ = "0.1.0"
 
@@ -36,16 +38,21 @@ __all__ = [
     "Result",
     "Snapshot",
     "Span",
+    "Trace",
     "compare",
     "data_path",
     "figures",
     "load_case",
     "load_result",
+    "read_trace",
     "replay",
+    "simulate",
     "snapshots",
     "steps",
     "summary",
     "widgets",
+    "workloads",
+    "write_trace",
 ]
 
 

@@ -11,8 +11,15 @@ module                    Go file, and what it owns
 ``records``               how a record type is made
 ``mgcpacer_structs``      mgcpacer.go: the pacer's record and constants
 ``sim_structs``           the records of a run of the twin's own: clock, samples, collections
+``trace_events``          the events of a trace, as columns
 ``gofloat``               Go's conversions of floats to integers
 ``structs``               all other record types, and constants
+``splitmix``              random numbers and hashes of ids
+``generate_structs``      record types of the workload generator
+``chunk_lists``           the generator's lists
+``timing_wheel``          deaths in order of time
+``generate``              events of a workload
+``trace_ids``             events of a trace checked, ids made dense
 ``mksizeclasses``         mksizeclasses.go: the size-class table by rule (plain Python)
 ``tables``                access to the growable tables
 ``mpallocbits``           mpallocbits.go: bitmaps of one 512-page chunk and their summaries

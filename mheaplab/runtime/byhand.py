@@ -30,7 +30,7 @@ from .mheap_arena import (
 )
 from .mheap_gcbits import gc_bits_is_set, gc_bits_set
 from .run import apply_event
-from .stack import stackalloc, stackcache_clear
+from .stack import free_stack_spans, stackalloc, stackcache_clear
 from .structs import (
     MALLOC,
     MAX_PS,
@@ -143,6 +143,7 @@ def collect_by_hand(h, live, page_marked, given):
         set_page_mark_of(h, np.int64(page_marked[k]))
     reset_live(h)
     gc_sweep(h)
+    free_stack_spans(h)
     for p in range(MAX_PS - 1):
         h.current_p = np.int64(p)
         mcache_release_all(h, np.int64(p))

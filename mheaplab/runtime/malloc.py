@@ -69,7 +69,7 @@ def mcache_next_free(h, spc, p, credit):
         if not mheap_has_room(h, np.int64(h.params.class_to_allocnpages[spc >> 1])):
             return NEED_ROOM
         h.current_p = p
-        h.credits_used += credit
+        h.credits_used += max(credit, np.int64(0))
         if not mcache_refill(h, spc, p, credit):
             return np.int64(0)
         s = span(h, c.alloc[spc])
@@ -120,7 +120,7 @@ def mallocgc_large(h, nbytes, noscan, p, credit):
     if not mheap_has_room(h, (nbytes + PAGE_SIZE - 1) >> PAGE_SHIFT):
         return NEED_ROOM
     h.current_p = p
-    h.credits_used += credit
+    h.credits_used += max(credit, np.int64(0))
     index = mcache_alloc_large(h, nbytes, noscan, p, credit)
     if index == 0:
         return index

@@ -6,17 +6,18 @@ objects are counted here, when a span is given back, as in Go: between two flush
 Large objects (over 32 KiB) go past the caches: ``mcache_alloc_large``.
 
 Follows runtime/mcache.go of Go 1.19. Stack caches are in ``stack``. Simplified: scanAlloc (bytes to scan) is not known
-without types.
+without types; a run of the twin's own takes a share of the slots.
 """
 
 import numpy as np
 
 from ._jit import kinline, kjit
+from .gofloat import go_uint64
 from .mcentral import mcentral_cache_span, mcentral_uncache_span
 from .mgcsweep import deduct_sweep_credit, mheap_alloc
 from .mpagealloc import Throw
 from .mspanset import mcentral_full_swept, span_set_push
-from .structs import NO_P, PAGE_SHIFT, PAGE_SIZE
+from .structs import GC_OFF, NO_P, PAGE_SHIFT, PAGE_SIZE
 from .tables import span
 
 
@@ -27,12 +28,24 @@ def p_or_p0(p):
 
 
 @kinline
+def _count_scannable(h, nbytes, spc):
+    """gcController.update's heapScan: new bytes that may hold pointers. Go fixes the number while it marks.
+
+    Go adds up to the last pointer of each object when the mcache next takes a span; here it is a share of the slots,
+    when the span goes back.
+    """
+    if h.sim.on != 0 and spc & 1 == 0 and h.gcphase == GC_OFF:
+        h.controller.heap_scan += go_uint64(np.float64(nbytes) * h.sim.params.scan_share)
+
+
+@kinline
 def _count_allocated(h, s, spc):
     """Count what was allocated from ``s`` since the mcache took it."""
     used = np.int64(s.alloc_count) - np.int64(s.alloc_count_before_cache)
     s.alloc_count_before_cache = np.uint16(0)
     h.stats.small_alloc_count[spc >> 1] += used
     h.stats.total_alloc += used * np.int64(s.elemsize)
+    _count_scannable(h, used * np.int64(s.elemsize), spc)
 
 
 @kinline
@@ -72,7 +85,7 @@ def mcache_refill(h, spc, p, credit):
 def mcache_alloc_large(h, nbytes, noscan, p, credit):
     """mcache.allocLarge: index of a span for one object of ``nbytes``, 0 when out of memory."""
     npages = (nbytes + PAGE_SIZE - 1) >> PAGE_SHIFT
-    deduct_sweep_credit(h, credit)
+    deduct_sweep_credit(h, npages << PAGE_SHIFT, npages, credit)
     spc = np.int64(1) if noscan else np.int64(0)
     index = mheap_alloc(h, npages, spc, p)
     if index == 0:
@@ -81,6 +94,7 @@ def mcache_alloc_large(h, nbytes, noscan, p, credit):
     h.stats.large_alloc_count += 1
     h.stats.total_alloc += npages * PAGE_SIZE
     h.stats.heap_live += npages * PAGE_SIZE
+    _count_scannable(h, npages * PAGE_SIZE, spc)
     span_set_push(h, mcentral_full_swept(h, spc), index)
     span(h, index).limit = np.int64(span(h, index).start_addr) + nbytes
     return index

@@ -21,7 +21,8 @@ from .mspanset import (
     span_set_pop,
     span_set_push,
 )
-from .structs import NO, YES
+from .sim_structs import SWEPT_BY_ALLOCATION, SWEPT_BY_FLUSH
+from .structs import NO, PAGE_SHIFT, YES
 from .tables import span
 
 SPAN_BUDGET = 100
@@ -59,12 +60,13 @@ def _sweep_for_span(h, spc):
 @kinline
 def mcentral_cache_span(h, spc, p, credit):
     """mcentral.cacheSpan: index of a span of ``spc`` with a free object, for an mcache; 0 when out of memory."""
-    deduct_sweep_credit(h, credit)
+    npages = np.int64(h.params.class_to_allocnpages[spc >> 1])
+    deduct_sweep_credit(h, npages << PAGE_SHIFT, np.int64(0), credit)
     index = span_set_pop(h, mcentral_partial_swept(h, spc))
     if index == 0 and h.sweep_drained == 0:
         index = _sweep_for_span(h, spc)
     if index == 0:
-        index = mheap_alloc(h, np.int64(h.params.class_to_allocnpages[spc >> 1]), spc, p)
+        index = mheap_alloc(h, npages, spc, p)
         if index == 0:
             return index
     s = span(h, index)
@@ -85,7 +87,9 @@ def mcentral_uncache_span(h, spc, index):
     sweepgen = np.int64(h.sweepgen)
     if np.int64(s.sweepgen) == sweepgen + 1:
         s.sweepgen = np.uint32(sweepgen - 1)
+        h.sweeper = SWEPT_BY_FLUSH
         mspan_sweep(h, index, NO)
+        h.sweeper = SWEPT_BY_ALLOCATION
         return
     s.sweepgen = np.uint32(sweepgen)
     if s.nelems > s.alloc_count:

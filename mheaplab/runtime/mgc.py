@@ -23,7 +23,7 @@ from .mheap_gcbits import bitmap_words, gc_bits_set, next_mark_bit_arena_epoch
 from .mheap_specials import scan_finalized
 from .mpallocbits import U0, U1, low_mask
 from .mspanset import mcentral_full_unswept, mcentral_partial_unswept, span_set_reset
-from .stack import free_stack_spans
+from .sim_structs import SWEPT_BY_ALLOCATION, SWEPT_BY_START
 from .structs import GC_MARK, GC_OFF, SPAN_IN_USE, SPECIAL_FINALIZER
 from .tables import gc_bits, heap_arena, span, special
 
@@ -140,8 +140,10 @@ def finish_sweep(h):
     In a recorded run nothing is left, because the sweeps that Go makes here are events; what is swept all the same is
     counted, since it says that the events do not tell the whole story (objects that wait for their finalizer).
     """
+    h.sweeper = SWEPT_BY_START
     while sweepone(h) != 0:
         h.unrecorded_sweeps += 1
+    h.sweeper = SWEPT_BY_ALLOCATION
     for spc in range(2 * np.int64(h.params.n_classes)):
         span_set_reset(h, mcentral_partial_unswept(h, spc))
         span_set_reset(h, mcentral_full_unswept(h, spc))
@@ -186,7 +188,7 @@ def reset_live(h):
 
 @kjit
 def gc_sweep(h):
-    """The end of gcMarkTermination: every span needs sweeping from now on, and free stacks may go back to the heap."""
+    """gcSweep: every span needs sweeping from now on. ``free_stack_spans`` and the flush of the mcaches follow."""
     h.gcphase = GC_OFF
     h.sweepgen += 2
     h.sweep_drained = np.int64(0)
@@ -195,4 +197,3 @@ def gc_sweep(h):
     h.reclaim_index = np.int64(0)
     h.reclaim_credit = np.int64(0)
     h.central_index = np.int64(0)
-    free_stack_spans(h)

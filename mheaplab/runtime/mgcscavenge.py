@@ -135,7 +135,9 @@ def page_alloc_scavenge(h, nbytes):
 @kinline
 def mheap_scavenge_all(h):
     """mheap.scavengeAll: return every free page to the OS that the scavenger knows of; bytes returned."""
-    return page_alloc_scavenge(h, NO_LIMIT)
+    released = page_alloc_scavenge(h, NO_LIMIT)
+    h.stats.scavenged_all += released
+    return released
 
 
 @kjit

@@ -21,6 +21,7 @@ import numpy as np
 from ._jit import kinline, kjit
 from .intrinsics import ctz64
 from .mbitmap import mspan_count_alloc, mspan_refill_alloc_cache
+from .mgcpacer_pace import sweep_pages_target
 from .mheap import mheap_alloc_span, mheap_free_span
 from .mheap_gcbits import bitmap_words, new_mark_bits
 from .mheap_specials import mspan_sweep_specials
@@ -34,6 +35,7 @@ from .mspanset import (
     span_set_pop,
     span_set_push,
 )
+from .sim_structs import SWEPT_BY_ALLOCATION, SWEPT_BY_CREDIT, SWEPT_BY_RECLAIM, SWEPT_FOR_OBJECT
 from .structs import (
     MAX_SPAN_CLASSES,
     NO,
@@ -91,6 +93,8 @@ def mspan_sweep(h, index, preserve):
     if s.state != SPAN_IN_USE or np.int64(s.sweepgen) != sweepgen - 1:
         raise Throw("mspan.sweep: bad span state", s.start_addr, s.state, s.sweepgen, sweepgen)
     h.pages_swept += np.int64(s.npages)
+    h.stats.swept_spans[np.uint32(h.sweeper)] += 1
+    h.stats.swept_pages[np.uint32(h.sweeper)] += np.int64(s.npages)
     spc = np.int64(s.spanclass)
     if s.specials != 0:
         mspan_sweep_specials(h, s)
@@ -189,14 +193,39 @@ def sweepone(h):
 def ensure_swept(h, index):
     """mspan.ensureSwept: sweep span ``index`` now if it still needs it."""
     if h.sweep_drained == 0 and sweep_locker_try_acquire(h, span(h, index)):
+        h.sweeper = SWEPT_FOR_OBJECT
         mspan_sweep(h, index, NO)
+        h.sweeper = SWEPT_BY_ALLOCATION
+
+
+@kjit
+def _sweep_to_pace(h, span_bytes, caller_sweep_pages):
+    """The loop of deductSweepCredit: sweep until the pages swept since the basis are as many as they should be.
+
+    Go starts anew if the basis changes meanwhile, which takes another thread.
+    """
+    c = h.controller
+    target = sweep_pages_target(c, h.stats, span_bytes, caller_sweep_pages)
+    while target > np.int64(h.pages_swept) - np.int64(c.pages_swept_basis):
+        if sweepone(h) == 0:
+            c.sweep_pages_per_byte = np.float64(0.0)
+            break
 
 
 @kinline
-def deduct_sweep_credit(h, credit):
-    """deductSweepCredit, replayed: the number of sweepone calls that the allocation made is given."""
-    for _ in range(credit):
-        sweepone(h)
+def deduct_sweep_credit(h, span_bytes, caller_sweep_pages, credit):
+    """deductSweepCredit: what an allocation must sweep before it takes a span of ``span_bytes``.
+
+    In a replay the number of sweepone calls is given as ``credit``; where that is negative, the pace decides.
+    """
+    h.sweeper = SWEPT_BY_CREDIT
+    if credit < 0:
+        if h.controller.sweep_pages_per_byte != np.float64(0.0):
+            _sweep_to_pace(h, span_bytes, caller_sweep_pages)
+    else:
+        for _ in range(credit):
+            sweepone(h)
+    h.sweeper = SWEPT_BY_ALLOCATION
 
 
 @kjit
@@ -235,6 +264,7 @@ def mheap_reclaim(h, npages):
     if np.int64(h.reclaim_index) >= RECLAIM_DONE:
         return
     limit = np.int64(h.sweep_arenas) << (np.int64(h.params.log_arena_bytes) - PAGE_SHIFT)
+    h.sweeper = SWEPT_BY_RECLAIM
     while npages > 0:
         credit = np.int64(h.reclaim_credit)
         if credit > 0:
@@ -253,6 +283,7 @@ def mheap_reclaim(h, npages):
         else:
             h.reclaim_credit += found - npages
             npages = np.int64(0)
+    h.sweeper = SWEPT_BY_ALLOCATION
 
 
 @kjit

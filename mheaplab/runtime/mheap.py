@@ -29,6 +29,7 @@ from .mheap_arena import (
 )
 from .mheap_gcbits import bitmap_words, new_alloc_bits, new_mark_bits
 from .mheap_grow import mheap_grow
+from .mheap_tiny import tiny_counts_free
 from .mpagealloc import Throw, page_alloc_alloc, page_alloc_free
 from .mpagecache import page_alloc_alloc_to_cache, page_cache_alloc
 from .mpallocbits import FULL, U0
@@ -65,8 +66,8 @@ def mheap_has_room(h, npages):
 
     Everything an event may take is bounded here, so that inside it nothing runs out: span records for a refill of the
     P's cache, a row of the span log, arenas and chunks for the growth, rows of address ranges, bitmaps to sweep every
-    span twice (two collections may come before the next allocation), blocks for every set entry, and a record for the
-    links of a stack pool's span.
+    span twice (two collections may come before the next allocation), blocks for every set entry, a record for the links
+    of a stack pool's span, and one for the counts of tiny blocks.
     """
     arenas = (npages << PAGE_SHIFT >> np.int64(h.params.log_arena_bytes)) + 2
     h.need_arenas = arenas
@@ -82,6 +83,8 @@ def mheap_has_room(h, npages):
     if np.int64(h.in_use_len) + 2 > np.int64(h.in_use_cap) or np.int64(h.os_ranges_len) + 3 > np.int64(h.os_ranges_cap):
         return False
     if h.slots_free == 0 and np.int64(h.stack_slots_len) >= np.int64(h.stack_slots_cap):
+        return False
+    if h.tiny_free == 0 and np.int64(h.tiny_counts_len) >= np.int64(h.tiny_counts_cap):
         return False
     words = 2 * np.int64(h.bits_words) + 2 * WORST_BITMAP_WASTE
     bit_arenas = words // (GC_BITS_CHUNK_WORDS - 2 * WORST_BITMAP_WASTE) + 2
@@ -188,6 +191,7 @@ def mheap_init_span(h, s, typ, spanclass):
     s.gcmark_bits = np.uint32(new_mark_bits(h, s.nelems))
     s.alloc_bits = np.uint32(new_alloc_bits(h, s.nelems))
     h.bits_words += bitmap_words(s.nelems)
+    h.stats.slot_bytes += np.int64(s.nelems) * np.int64(s.elemsize)
     s.sweepgen = np.uint32(h.sweepgen)
     mspan_state_box_set(s, SPAN_IN_USE)
 
@@ -198,7 +202,7 @@ def _bytes_to_scavenge(h, scav, growth):
     todo = np.int64(0)
     limit = np.int64(h.params.memory_limit)
     mapped_ready = np.int64(h.stats.ready) + np.int64(h.params.other_ready)
-    if scav + mapped_ready > limit:
+    if scav + mapped_ready > limit and h.sim.limited == 0:
         todo = scav + mapped_ready - limit
     goal = np.int64(h.gc_percent_goal)
     if goal >= 0 and growth > 0:
@@ -273,7 +277,7 @@ def mheap_alloc_span(h, npages, typ, spanclass, p):
     mheap_init_span(h, s, typ, spanclass)
     todo = _bytes_to_scavenge(h, scav, np.int64(h.out_growth))
     if p != NO_P and todo > 0:
-        page_alloc_scavenge(h, todo)
+        h.stats.scavenged_allocation += page_alloc_scavenge(h, todo)
     _account_span(h, typ, nbytes, scav)
     mheap_set_spans(h, start, npages, index)
     if typ == SPAN_ALLOC_HEAP:
@@ -301,6 +305,9 @@ def mheap_free_span_locked(h, index, typ):
         a, byte, mask = page_index_of(h, start)
         page_bit_clear(heap_arena(h, a).page_in_use, byte, mask)
         h.bits_words -= bitmap_words(s.nelems)
+        h.stats.slot_bytes -= np.int64(s.nelems) * np.int64(s.elemsize)
+        if s.tiny != 0:
+            tiny_counts_free(h, s)
     else:
         raise Throw("mheap.freeSpanLocked - invalid span state", start, s.state)
     h.stats.heap_free += nbytes

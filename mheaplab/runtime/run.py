@@ -36,7 +36,8 @@ from .mheap import mheap_alloc_manual, mheap_free_manual, mheap_has_room
 from .mheap_arena import span_of, span_of_heap
 from .mpagealloc import Throw
 from .mpagecache import page_cache_flush
-from .stack import stackalloc, stackcache_clear, stackfree
+from .sim_structs import SWEPT_BY_ALLOCATION, SWEPT_BY_FORCE, SWEPT_BY_START, SWEPT_IN_BACKGROUND
+from .stack import free_stack_spans, stackalloc, stackcache_clear, stackfree
 from .structs import (
     ADD_SPECIAL,
     ENSURE_SWEPT,
@@ -65,6 +66,19 @@ BACKGROUND_QUANTUM_PAGES = np.int64(8)
 """Pages that the background scavenger asks for at a time (scavengeQuantum, 64 KiB)."""
 ALMOST_NO_LIMIT = np.int64(1 << 31)
 """Page limits from here on are what is recorded (in 32 bits) of no limit less the pages already scavenged."""
+
+SWEEPER_OF = (
+    SWEPT_BY_ALLOCATION,
+    SWEPT_BY_ALLOCATION,
+    SWEPT_IN_BACKGROUND,
+    SWEPT_BY_START,
+    SWEPT_BY_FORCE,
+    SWEPT_BY_START,
+    SWEPT_BY_START,
+    SWEPT_BY_ALLOCATION,
+)
+"""Who called, by the low bits of a SWEEPONE event's flags (data/README.md)."""
+
 
 class BadEvent(ValueError):
     """An event that contradicts what the heap has done before; args: reason, then numbers."""
@@ -128,6 +142,7 @@ def _sweep_start(h, ev, row, addr):
             if not set_page_mark_of(h, np.int64(addr[ev.page_marked[k]])):
                 raise BadEvent("page_marked names an object in no span", ev.page_marked[k])
     gc_sweep(h)
+    free_stack_spans(h)
     return True
 
 
@@ -366,7 +381,9 @@ def run_events(h, ev, out, start, stop):
             out_addr[i] = np.uint64(addr)
         elif kind == SWEEPONE:
             h.current_p = np.int64(ps[i])
+            h.sweeper = np.int64(SWEEPER_OF[np.uint32(flags[i]) & np.uint32(7)])
             out_addr[i] = np.uint64(sweepone(h))
+            h.sweeper = SWEPT_BY_ALLOCATION
         elif kind == SWEEP_START:
             h.current_p = np.int64(ps[i])
             if not _sweep_start(h, ev, refs[i], out_addr):

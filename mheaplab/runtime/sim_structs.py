@@ -90,6 +90,7 @@ SIM = struct(
     ("mark_work", "i8"),  # bytes that this collection has to scan
     ("mark_done", "i8"),  # of these, scanned
     ("mark_rest", "f8"),  # fraction of a byte scanned
+    ("stack_work", "i8"),  # of mark_work, bytes of stacks
     ("assist_bytes", "i8", (MAX_SIM_PS,)),  # gcAssistBytes: what a P may still allocate before it must assist
     ("assist_ns", "f8"),  # time in assists, ns of one P, since the run began
     ("mark_ns", "f8"),  # time in background workers, ns of one P, since the run began
@@ -112,15 +113,22 @@ SIM = struct(
     ("stride", "i8"),  # events between samples
     ("phase", "i8"),  # number of the trace's last phase mark
     ("events_before", "i8"),  # events of earlier batches
+    ("events", "i8"),  # events done
     ("cycles_done", "i8"),  # collections since the run began
     ("cycle_open", "i8"),  # 1: the last row of cycles still gets what its sweeping does
+    ("pages_at_end", "i8"),  # pages in use when marking last ended
+    ("sweep_open", "i8"),  # 1: that sweeping has ended has not been noticed
     # one allocation
-    ("swept_pages_before", "i8"),  # pages swept by allocations before this one
+    ("paid", "i8"),  # 1 + the event whose debt was last paid: an event that is tried again does not pay twice
+    ("live_seen", "i8"),  # heap_live after the last allocation that changed it
+    ("stalled", "f8"),  # ns that this allocation has been held up for
+    ("swept_spans_seen", "i8"),  # spans and pages swept by allocations before this one
+    ("swept_pages_seen", "i8"),
+    ("scavenged_seen", "i8"),  # bytes given back by allocations before this one
     ("max_swept", "i8"),  # most pages swept in one allocation since the last sample
     ("max_stall_ns", "f8"),  # longest that one allocation took beyond its own time since the last sample, ns
     ("swept_histogram", "i8", (HISTOGRAM,)),  # allocations that swept, by pages swept
     ("stall_histogram", "i8", (HISTOGRAM,)),  # allocations that were held up, by ns
-    ("free_kib_ns_rest", "f8"),
 )
 
 SAMPLE = struct(

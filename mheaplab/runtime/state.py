@@ -207,9 +207,10 @@ class HeapState:
             if int(h[f"{name}_len"]) * 2 > int(h[f"{name}_cap"]) - 6:
                 self._place(name, 2 * int(h[f"{name}_cap"]))
 
-    def take_rows(self, name="span_log"):
-        """Return the rows of log ``name`` (span_log, samples, cycles) written since the last call, and empty it."""
-        used = int(self.h[f"{name}_len"])
-        rows = self.tables[name][:used].copy()
-        self.h[f"{name}_len"] = 0
+    def take_rows(self, name="span_log", keep=0):
+        """Return the rows of log ``name`` (span_log, samples, cycles) since the last call, less the last ``keep``."""
+        table, used = self.tables[name], int(self.h[f"{name}_len"])
+        rows = table[: used - keep].copy()
+        table[:keep] = table[used - keep : used].copy()
+        self.h[f"{name}_len"] = keep
         return rows

@@ -12,6 +12,7 @@ import numpy as np
 from ._jit import kinline
 from .intrinsics import make_record_table, make_word_table
 from .records import struct
+from .sim_structs import CYCLE, SAMPLE
 from .structs import (
     ADDR_RANGE,
     FINALIZER,
@@ -24,6 +25,7 @@ from .structs import (
     SPAN_SET_BLOCK,
     SPECIAL,
     STACK_SLOTS,
+    TINY_COUNTS,
 )
 
 GC_BITS = struct(("word", "u8", (MAX_OBJECTS_PER_SPAN // 64,)))
@@ -37,9 +39,14 @@ in_use_range = make_record_table(HEAP, "in_use", ADDR_RANGE)
 os_range = make_record_table(HEAP, "os_ranges", ADDR_RANGE)
 special = make_record_table(HEAP, "specials", SPECIAL)
 finalizer = make_record_table(HEAP, "finalizers", FINALIZER)
+tiny_counts = make_record_table(HEAP, "tiny_counts", TINY_COUNTS)
+sample_row = make_record_table(HEAP, "samples", SAMPLE)
+cycle_row = make_record_table(HEAP, "cycles", CYCLE)
 stack_slots = make_record_table(HEAP, "stack_slots", STACK_SLOTS)
 span_row = make_record_table(HEAP, "span_log", SPAN_ROW)
 gc_bits = make_record_table(HEAP, "gc_bits", GC_BITS, stride=8)
+objects, objects_set = make_word_table(HEAP, "objects", _U8)
+deaths, deaths_set = make_word_table(HEAP, "deaths", _U8)
 gc_bits_word, gc_bits_set_word = make_word_table(HEAP, "gc_bits", _U8)
 arena_map, arena_map_set = make_word_table(HEAP, "arena_map", np.dtype("u4"))
 scav_chunks, scav_chunks_set = make_word_table(HEAP, "scav_chunks", _U8)

@@ -1,0 +1,79 @@
+"""read_trace: whatever holds a trace, opened by what it is.
+
+A *reader* knows one kind of file.  ``register_reader`` adds one: a name for messages, a function that tells from path
+and first bytes whether a file is of this kind, and one that opens it as a :class:`mheaplab.Trace`.  The first that
+recognises a file has it.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import FormatError
+from .store import is_parquet, open_parquet
+
+HEAD = 64
+"""Bytes from the start of a file that readers are shown."""
+
+
+class Reader(NamedTuple):
+    """One kind of file."""
+
+    name: str
+    recognises: object
+    open: object
+
+
+_readers = [Reader("a trace in Parquet", is_parquet, open_parquet)]
+
+
+def register_reader(name, recognises, open):
+    """Let ``read_trace`` open another kind of file.
+
+    Parameters
+    ----------
+    name : str
+        What messages call it, with its article.
+    recognises : callable
+        Called with the path (pathlib.Path) and the file's first 64 bytes (empty if it is no regular file).
+    open : callable
+        Called with the path; returns a Trace.
+    """
+    _readers.append(Reader(name, recognises, open))
+
+
+def read_trace(path):
+    """Open a trace.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+
+    Returns
+    -------
+    Trace
+        Its events are read when they are asked for, and anew each time.
+
+    Raises
+    ------
+    FormatError
+        If there is no such file, it is of no known kind, or it is not what it claims to be.
+
+    Examples
+    --------
+    >>> trace = mh.read_trace("prog.parquet")               # doctest: +SKIP
+    """
+    path = Path(path)
+    head = b""
+    try:
+        if path.is_file():
+            with path.open("rb") as file:
+                head = file.read(HEAD)
+    except OSError as err:
+        raise FormatError(f"{path}: cannot be read ({err.strerror})") from err
+    for reader in _readers:
+        if reader.recognises(path, head):
+            return reader.open(path)
+    if not path.exists():
+        raise FormatError(f"{path}: no such file")
+    kinds = ", ".join(reader.name for reader in _readers)
+    raise FormatError(f"{path}: begins with {head[:8]!r}, expected one of: {kinds}")
