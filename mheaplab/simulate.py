@@ -10,7 +10,6 @@ stride begins small and doubles when there are twice as many samples as asked fo
 """
 
 import os
-import sys
 import time
 
 import numpy as np
@@ -19,6 +18,7 @@ from .case import Case
 from .errors import FormatError, InvariantError
 from .interrupts import Interrupts
 from .params import HeapParams
+from .progress import ProgressBar
 from .results import Result, provenance_of
 from .runtime.mpagealloc import Throw
 from .runtime.mstats import read_memstats
@@ -211,7 +211,7 @@ def simulate(trace, params=None, *, samples=2000, seed=0, snapshots=(), check=0,
     check : {0, 1, 2}
         0: Go's own throws only; 1: also recount every account after each batch; 2: after every event (slow).
     progress : bool or callable, optional
-        True: a line on the terminal; or called as ``progress(done, total)`` after every batch (total may be None).
+        True: a bar on the terminal; or called as ``progress(done, total)`` after every batch (total may be None).
     out : str or os.PathLike, optional
         Folder to save the result in; also when interrupted.
 
@@ -243,8 +243,7 @@ def simulate(trace, params=None, *, samples=2000, seed=0, snapshots=(), check=0,
     stops = _checked(samples, snapshots, check, total)
     _check_contradictions(params)
     run = _Run(trace.name, params, samples, total)
-    tell = _progress(progress)
-    complete = _go_through(trace, run, check, stops, tell)
+    complete = _go_through(trace, run, check, stops, progress)
     rows, cycles, histograms = run.finish()
     facts = {
         "events_done": run.done,
@@ -260,8 +259,10 @@ def simulate(trace, params=None, *, samples=2000, seed=0, snapshots=(), check=0,
     return result
 
 
-def _go_through(trace, run, check, stops, tell):
+def _go_through(trace, run, check, stops, progress):
     """Apply all events; False if Ctrl-C came first."""
+    bar = ProgressBar("simulate")
+    tell = progress if callable(progress) else bar
     with Interrupts() as interrupts:
         if 0 in stops:
             run.snapshot(0)
@@ -269,20 +270,7 @@ def _go_through(trace, run, check, stops, tell):
             if interrupts.asked:
                 return False
             run.apply(events, check, stops)
-            tell(run.done, run.total)
+            if progress:
+                tell(run.done, run.total)
+    bar.close()
     return True
-
-
-def _progress(progress):
-    """Return what is called after each batch."""
-    if progress is None or progress is False:
-        return lambda done, total: None
-    if progress is not True:
-        return progress
-
-    def say(done, total):
-        share = f" of {total:,} ({100 * done / max(total, 1):.0f}%)" if total is not None else ""
-        end = "\n" if done == total else ""
-        print(f"\rsimulate: {done:,}{share} events", end=end, file=sys.stderr, flush=True)
-
-    return say
