@@ -20,7 +20,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..runtime.trace_events import PHASE, TRACE_TYPES, TraceEvents, empty_trace_events, slice_trace_events
+from ..runtime.trace_events import PHASE, TRACE_TYPES, TraceEvents, slice_trace_events
 from .dense import DenseTable, HashTable
 
 ROWS = 1 << 20
@@ -259,8 +259,8 @@ class Trace:
 
         For a trace that is to be simulated many times, such as under a slider.  27 bytes an event.
         """
-        parts = list(self.dense_batches())
-        columns = TraceEvents(*(np.concatenate(c) for c in zip(*parts, strict=True))) if parts else empty_trace_events(0)
+        parts = [TraceEvents(*(np.empty(0, dtype) for dtype in TRACE_TYPES)), *self.dense_batches()]
+        columns = TraceEvents(*(np.concatenate(column) for column in zip(*parts, strict=True)))
         return Trace(LoadedSource(columns, self.digest), self.meta | {"ids": "dense"}, self.name)
 
     def prefix(self, n):
