@@ -201,6 +201,9 @@ def main(argv=None, out=sys.stdout):
                 f" {theirs / mine:.1f} x faster",
                 file=out,
             )
+    from .bench_simulate import report
+
+    report(out)
     print("page heap alone, random free+alloc pairs of 1 to 64 pages", file=out)
     for nbytes in (64 << 20, 4 << 30, 32 << 30):
         print(f"  {nbytes / 2**30:7.3g} GiB: {bench_page_heap(nbytes, 500_000, args.seed):6.0f} ns a pair", file=out)
