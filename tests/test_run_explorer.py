@@ -43,14 +43,14 @@ class Slow:
 @pytest.fixture
 def slow(monkeypatch):
     """Its runs; the length of drafts does not adapt."""
-    monkeypatch.setattr(Preview, "_adapt", lambda self, events: None)
+    monkeypatch.setattr(Preview, "_choose", lambda self: None)
     return Slow()
 
 
 @pytest.fixture
 def preview(slow):
     """A preview of a million events."""
-    return Preview(made_up.MadeTrace(), simulate=slow.simulate)
+    return Preview(made_up.made_trace(), simulate=slow.simulate)
 
 
 @pytest.fixture
@@ -82,8 +82,7 @@ def control(explorer, name):
 
 def wanted(explorer, params, events=1_000_000):
     """Return what a run of these parameters gives."""
-    trace = made_up.MadeTrace(events, whole=1_000_000)
-    found = made_up.made_simulate(trace, params)
+    found = made_up.made_simulate(made_up.made_trace(events), params)
     facts = {"events_total": 1_000_000, "complete": events == 1_000_000}
     return dataclasses.replace(found, provenance=found.provenance | facts)
 
@@ -285,10 +284,13 @@ def test_code_reproduces_the_view(explorer, monkeypatch):
 
 def test_code_names_the_trace():
     """A trace that says how it was made is made so in the code."""
-    trace = made_up.MadeTrace()
-    trace.code = 'mh.workloads.load("json-service")'
-    explorer = run_explorer(Preview(trace, simulate=made_up.made_simulate))
-    assert 'trace = mh.workloads.load("json-service")\n' in explorer.code_box.code
+    for origin, code in (
+        ("workload json-service, seed 0, scale 1", "mh.workloads.load('json-service')"),
+        ("workload json-service, seed 7, scale 0.5", "mh.workloads.load('json-service', seed=7, scale=0.5)"),
+        ("a file", "...  # the trace that you gave to the explorer"),
+    ):
+        preview = Preview(made_up.made_trace(3000, origin), simulate=made_up.made_simulate)
+        assert f"trace = {code}\n" in run_explorer(preview).code_box.code
 
 
 # ---------------------------------------------------------------------------------------------- export

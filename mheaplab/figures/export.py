@@ -130,7 +130,8 @@ def provenance(figure, about=None):
 def footer_text(facts):
     """Return the line for the bottom of a picture."""
     parts = [f"mheaplab {facts['mheaplab']}"]
-    name = facts.get("case") or facts.get("trace", {}).get("name")
+    trace = facts.get("trace", {})
+    name = facts.get("case") or trace.get("program") or trace.get("name")
     if name:
         parts.append(f"{name} ({facts.get('go', '')})")
     whole = facts.get("data_sha256") or facts.get("sha256")

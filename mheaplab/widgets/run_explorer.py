@@ -18,7 +18,7 @@ from ..figures.runs import ALONG, extent_words, parameter_words
 from ..figures.views import VIEWS
 from ..metrics import metric
 from ..params import HeapParams
-from ..previews import Preview
+from ..previews import Preview, trace_code
 from .code_box import CodeBox
 from .explorer import SLOW, Explorer
 from .live import LiveFigure
@@ -197,12 +197,6 @@ def changed(params, values):
     if values.get("go", params.go) == params.go:
         return params.replace(**values)
     return HeapParams.of_version(**(params.changes() | values))
-
-
-def trace_code(trace):
-    """Return the code that makes a trace, as far as it says where it is from."""
-    made = getattr(trace, "code", None)
-    return made if isinstance(made, str) else "...  # the trace that you gave to the explorer"
 
 
 def run_explorer(trace, params=None, *, controls=CONTROLS, views=("memory",), theme="light", folder="exports"):
