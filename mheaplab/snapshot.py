@@ -125,7 +125,7 @@ def _page_states(state, arena, arena_bytes):
         if p.pcache.cache != 0 and 0 <= offset < arena_bytes:
             word = np.array([p.pcache.cache], "<u8").view(np.uint8)
             owned = np.unpackbits(word, bitorder="little").astype(bool)
-            pages[(offset >> 13) : (offset >> 13) + 64][owned] = PAGE_CACHED
+            pages[(offset >> 13) + np.flatnonzero(owned)] = PAGE_CACHED
     return pages
 
 

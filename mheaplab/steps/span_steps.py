@@ -5,7 +5,7 @@ the heap if it has none, get a record for the span, give it its bitmaps, and mak
 are of the same kind as those of ``object_steps``; each is told only if the state shows that it happened.
 """
 
-from ..runtime.structs import NO_P, PAGE_CACHE_PAGES, PAGE_SIZE, RECLAIM_DONE
+from ..runtime.structs import NO_P, PAGE_SIZE, RECLAIM_DONE
 from .look import Step, compared, many, read_once, span_name
 
 PAGE = int(PAGE_SIZE)
@@ -48,7 +48,7 @@ def from_cache(a, b, call):
     look = a if int(a.h.allp[call.p].pcache.cache) else b
     c = look.h.allp[call.p].pcache
     at = (int(b.row(new_span(b, call))["start_addr"]) - int(c.base_addr)) // PAGE
-    if not int(c.base_addr) or not 0 <= at < int(PAGE_CACHE_PAGES):
+    if not int(c.base_addr) or not 0 <= at < int(a.h.params.page_cache_pages):
         return None
     # Filling takes all free pages of the block, so a span that is in it must have come out of the cache.
     return look if look is b or int(c.cache) >> at & 1 else None
