@@ -251,7 +251,8 @@ class NaivePageAlloc:
     def find_placed(self, n):
         """Return the address at which the policy places ``n`` pages, 0 if they fit nowhere."""
         if self.placement == "best-fit":
-            return min(((pages, address) for address, pages in self.runs_of(self.free) if pages >= n), default=(0, 0))[1]
+            fits = [(pages, address) for address, pages in self.runs_of(self.free) if pages >= n]
+            return min(fits, default=(0, 0))[1]
         if self.placement == "next-fit":
             for address, pages in self.runs_of(self.free & (self.page * PAGE >= self.after_last)):
                 if pages >= n:

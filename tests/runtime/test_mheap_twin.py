@@ -196,14 +196,12 @@ def run_random_spans(rng, heap, twin):
         if k % 10 == 9:
             script.run(heap)
             check_accounts(heap, twin)
-            if COMPILED:  # every page of the heap, one by one
-                verify_heap(heap.h)
     for index in list(twin.spans):
         script.free(index, 0)
     script.run(heap)
     check_accounts(heap, twin)
     check_pages(heap.state, twin.pages)
-    if COMPILED:
+    if COMPILED:  # every page of the heap, one by one
         verify_heap(heap.h)
 
 
