@@ -28,6 +28,14 @@ def page_heap_fill(h, npages, addr):
 
 
 @kentry
+def page_heap_free(h, rows, npages, addr):
+    """Free the runs of the given rows, which leaves holes."""
+    for k in range(rows.shape[0]):
+        i = np.uint64(rows[k])
+        page_alloc_free(h, np.int64(addr[i]), np.int64(npages[i]), np.bool_(False))
+
+
+@kentry
 def page_heap_pairs(h, order, npages, addr):
     """Free the run of each row in ``order`` and allocate one of the same length again, in place."""
     for k in range(order.shape[0]):

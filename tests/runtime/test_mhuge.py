@@ -10,7 +10,7 @@ from mheaplab.snapshot import take_snapshot
 
 HUGE = 256
 """Pages of a huge page."""
-SEQUENCES, OPERATIONS = (30, 150) if COMPILED else (3, 60)
+SEQUENCES, OPERATIONS = (6, 150) if COMPILED else (2, 60)
 
 
 @entry
