@@ -19,11 +19,11 @@ from .errors import FormatError, InvariantError
 from .interrupts import Interrupts
 from .params import HeapParams
 from .progress import ProgressBar
-from .results import Result, provenance_of
+from .results import CYCLE_TYPE, SAMPLE_TYPE, Result, provenance_of
 from .runtime.mpagealloc import Throw
 from .runtime.mstats import read_memstats
 from .runtime.run import BadEvent
-from .runtime.sim_structs import CYCLE, SAMPLE, WHY_STRIDE
+from .runtime.sim_structs import WHY_STRIDE
 from .runtime.simulate import run_trace, sim_end, sim_init
 from .runtime.state import SIM_ROOM, HeapState
 from .runtime.trace_events import TRACE_KIND_NAMES
@@ -39,8 +39,6 @@ FIRST_STRIDE = 64
 PATIENCE = 8
 """Times that tables may grow for one event."""
 MAX_SAMPLES = 1_000_000
-SAMPLE_TYPE = np.dtype(SAMPLE.descr)
-CYCLE_TYPE = np.dtype(CYCLE.descr)
 
 
 class _Run:
@@ -239,6 +237,8 @@ def simulate(trace, params=None, *, samples=2000, seed=0, snapshots=(), check=0,
         raise ValueError(f"out = {os.fspath(out)!r} exists already")
     trace = _opened(trace, seed)
     params = params or HeapParams.of_version(trace.meta["go"] or "go1.19")
+    if params.procs == 0:
+        params = params.replace(procs=trace.procs)
     total = trace.n_events
     stops = _checked(samples, snapshots, check, total)
     _check_contradictions(params)

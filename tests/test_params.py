@@ -112,7 +112,7 @@ EDGES = [
     ("cons_mark_window", [0, 8], [-1, 9], "0 to 8"),
     ("limit_headroom_percent", [50], [51], "0 to 50"),
     ("scavenge_limit_factor", [0, 100], [-0.1, float("nan"), "1"], "0.0 to 100.0"),
-    ("procs", [1, 255], [0, 256], "1 to 255"),
+    ("procs", [0, 255], [-1, 256], "0 to 255"),
     ("idle_share", [0, 1], [-0.1, 1.1, float("nan")], "0.0 to 1.0"),
     ("scan_byte_ns", [0.001], [0], "0.001 to 1,000,000.0"),
     ("phys_page_bytes", [4096, 8192], [0, 2048, 16384], "one of 4096, 8192"),

@@ -58,3 +58,15 @@ def bare_loop(ev, order, out):
         total += np.uint64(kinds[i]) + np.uint64(ps[i]) + np.uint64(flags[i]) + np.uint64(credits[i])
         out[np.uint64(order[i])] = sizes[i] + total
     return total
+
+
+@kentry
+def bare_trace_loop(ev, order, out):
+    """The same for the columns of a trace, which a run reads."""
+    kinds, ps, sizes, noscans, ids, times = ev.kind, ev.p, ev.size, ev.noscan, ev.id, ev.time
+    total = np.uint64(0)
+    for event in range(kinds.shape[0]):
+        i = np.uint64(event)
+        total += np.uint64(kinds[i]) + np.uint64(ps[i]) + np.uint64(noscans[i]) + ids[i] + times[i]
+        out[np.uint64(order[i])] = sizes[i] + total
+    return total

@@ -224,6 +224,12 @@ class Trace:
         """Text (64 hex digits) that is the same for the same events."""
         return self._source.digest()
 
+    @cached_property
+    def procs(self):
+        """Ps that the program ran on: one more than the highest in the first 65,536 events."""
+        first = next(self.dense_batches(1 << 16), None)
+        return 1 if first is None or len(first.p) == 0 else 1 + int(first.p.max())
+
     def batches(self, rows=ROWS):
         """Yield the events in batches of ``rows``, checked, with the ids that they have.
 
