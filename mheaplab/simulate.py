@@ -9,6 +9,7 @@ Samples are taken every so many events and at each change of phase.  Where the l
 stride begins small and doubles when there are twice as many samples as asked for; every other one is dropped then.
 """
 
+import contextlib
 import os
 import time
 
@@ -263,7 +264,7 @@ def _go_through(trace, run, check, stops, progress):
     """Apply all events; False if Ctrl-C came first."""
     bar = ProgressBar("simulate")
     tell = progress if callable(progress) else bar
-    with Interrupts() as interrupts:
+    with Interrupts() as interrupts, contextlib.closing(bar):
         if 0 in stops:
             run.snapshot(0)
         for events in trace.dense_batches(BATCH):
@@ -272,5 +273,4 @@ def _go_through(trace, run, check, stops, progress):
             run.apply(events, check, stops)
             if progress:
                 tell(run.done, run.total)
-    bar.close()
     return True
