@@ -1,4 +1,4 @@
-"""What the scenarios' expectations say of live objects and stacks holds for their events, whatever a heap makes of them.
+"""What scenarios expect of live objects and stacks holds for their events, whatever a heap makes of them.
 
 The rest of an expectation speaks of the simulated heap, and is checked where scenarios are simulated.
 """
