@@ -23,7 +23,7 @@ import numpy as np
 from .case import Case, make_events
 from .params import HeapParams
 from .replay import replay
-from .runtime.probe import bare_loop, page_heap_fill, page_heap_pairs
+from .runtime.probe import bare_loop, page_heap_fill, page_heap_free, page_heap_pairs
 from .runtime.state import HeapState
 from .runtime.structs import MALLOC, MCACHE_FLUSH, SWEEP_START, SWEEPONE
 
@@ -138,16 +138,22 @@ def bench_replay(n, seed, small, repeats=3):
     }
 
 
-def bench_page_heap(nbytes, pairs, seed):
-    """Measure random free+alloc pairs of 1 to 64 pages in a page heap of ``nbytes``; returns ns per pair."""
+def bench_page_heap(nbytes, pairs, seed, placement="first-fit", free=0.0):
+    """Measure random free+alloc pairs of 1 to 64 pages in a page heap of ``nbytes``; returns ns per pair.
+
+    The heap is full but for the share ``free`` of its runs, which are given back at random first.
+    """
     rng = np.random.default_rng(seed)
     npages = np.minimum(rng.geometric(0.1, nbytes // (8192 * 10)), 64).astype(np.int64)
     addr = np.zeros(len(npages), np.int64)
-    state = HeapState(HeapParams.go119().to_record())
+    state = HeapState(HeapParams.go119(page_placement=placement).to_record())
     state.grow(nbytes // (64 << 20) + 2)
     if page_heap_fill(state.h, npages, addr) != len(npages):
         raise MemoryError(f"the simulated OS gave no more than {np.count_nonzero(addr)} runs")
-    order = rng.integers(0, len(npages), pairs)
+    rows = rng.permutation(len(npages))
+    kept = rows[int(free * len(rows)) :]
+    page_heap_free(state.h, rows[: len(rows) - len(kept)], npages, addr)
+    order = kept[rng.integers(0, len(kept), pairs)]
     page_heap_pairs(state.h, order[: pairs // 10], npages, addr)
     begin = time.perf_counter()
     page_heap_pairs(state.h, order, npages, addr)
@@ -201,6 +207,9 @@ def main(argv=None, out=sys.stdout):
                 f" {theirs / mine:.1f} x faster",
                 file=out,
             )
+    from .bench_simulate import report
+
+    report(out)
     print("page heap alone, random free+alloc pairs of 1 to 64 pages", file=out)
     for nbytes in (64 << 20, 4 << 30, 32 << 30):
         print(f"  {nbytes / 2**30:7.3g} GiB: {bench_page_heap(nbytes, 500_000, args.seed):6.0f} ns a pair", file=out)

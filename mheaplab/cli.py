@@ -6,49 +6,21 @@ Messages go to stderr, one line each; results to stdout.
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 from . import __version__
 from .case import load_case
+from .cli_simulate import add_simulate
 from .compare import compare
 from .data import data_path
 from .errors import FormatError, InvariantError
+from .progress import ProgressBar
 from .replay import replay, snapshots
 
 DONE, BAD, USAGE = 0, 1, 2
 SHOWN_CASES = ("go119-json", "go119-arenas")
 MOMENTS = 300
 """Snapshots behind a figure of the heap over time."""
-BAR_WIDTH = 30
-
-
-class ProgressBar:
-    """A bar on stderr for work that takes longer than two seconds; nothing where stderr is not a terminal."""
-
-    def __init__(self, label, stream=None, patience=2.0):
-        self.label = label
-        self.stream = stream or sys.stderr
-        self.begin = time.monotonic()
-        self.patience = patience
-        self.shown = False
-
-    def __call__(self, done, total):
-        """Show that ``done`` of ``total`` is done."""
-        elapsed = time.monotonic() - self.begin
-        if not self.stream.isatty() or (elapsed < self.patience and not self.shown):
-            return
-        self.shown = True
-        full = BAR_WIDTH * done // max(total, 1)
-        left = f"{elapsed * (total - done) / done:.0f} s left" if 0 < done < total else f"{elapsed:.0f} s"
-        bar = "#" * full + "." * (BAR_WIDTH - full)
-        self.stream.write(f"\r{self.label} [{bar}] {done:,} of {total:,}, {left}  ")
-        self.stream.flush()
-
-    def close(self):
-        """End the line of the bar."""
-        if self.shown:
-            self.stream.write("\n")
 
 
 def say(text):
@@ -186,6 +158,8 @@ def make_parser():
         help="recount the heap: 0 never, 1 after every batch of events, 2 after every event (slow)",
     )  # fmt: skip
     command.set_defaults(run=replay_command)
+
+    add_simulate(commands)
 
     command = commands.add_parser("figures", help="draw the figures of README and docs")
     command.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="DIR", help="default: figures")

@@ -1,7 +1,7 @@
 """Ctrl-C as a wish that is looked at when it suits: a run stops between two batches, with all it has done.
 
-An exception out of nowhere could come while a table moves to a larger array, and leave the heap in two pieces.  A second
-Ctrl-C is an ordinary KeyboardInterrupt: whoever presses twice wants out.
+An exception out of nowhere could come while a table moves to a larger array, and leave the heap in two pieces.  A
+second Ctrl-C is an ordinary KeyboardInterrupt: whoever presses twice wants out.
 """
 
 import signal

@@ -64,7 +64,9 @@ class Checked:
             value = getattr(self, field.name)
             legal = field.metadata["legal"]
             if value not in legal:
-                raise ValueError(f"{field.name} = {value!r} is outside its legal range: {shown(legal)}")
+                why = legal.reason(value) if hasattr(legal, "reason") else ""
+                text = f"{field.name} = {value!r} is outside its legal range: {shown(legal)}"
+                raise ValueError(f"{text}; {why}" if why else text)
 
     def replace(self, **changes):
         """Return a copy with ``changes`` to single parameters."""

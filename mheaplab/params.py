@@ -17,7 +17,7 @@ from .param_fields import MIB, AddressRanges, parameter
 from .policy_params import PLACEMENTS, PolicyParams
 from .runtime.mksizeclasses import div_magic, size_to_class_tables
 from .runtime.structs import HEAP_PARAMS, MAX_ADDRESS, SPECIAL_NAMES
-from .size_tables import TINY, classes_of
+from .size_tables import TINY, classes_of, needs_of_headers
 from .time_params import TimeParams
 
 SPECIAL_BYTES = {
@@ -126,6 +126,16 @@ class HeapParams(PolicyParams, TimeParams, PacerParams):
         False, "", (False, True), "whether a span all of whose pages were scavenged needs no zeroing",
         "runtime/mheap.go initSpan",
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        limit, inline = self.heap_bits_in_span_bytes, self.inline_mark_bytes
+        wrong = needs_of_headers(classes_of(self.size_classes), limit, inline)
+        if wrong:
+            raise ValueError(
+                f"size_classes = {self.size_classes!r} contradicts heap_bits_in_span_bytes = {limit} and "
+                f"inline_mark_bytes = {inline}: {wrong}"
+            )
 
     @classmethod
     def go119(cls, **changes):

@@ -23,7 +23,7 @@ class PolicyParams(Checked):
     )  # fmt: skip
     page_placement: str = parameter(
         "first-fit", "", PLACEMENTS,
-        "which free run of pages is taken: the lowest, the smallest (as Go 1.11 to 1.13), or the next after the last",
+        "which free run of pages is taken: the lowest, the smallest (as Go until 1.12), or the next after the last",
         "runtime/mpagealloc.go pageAlloc.find",
     )  # fmt: skip
     page_cache_pages: int = parameter(

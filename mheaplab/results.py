@@ -90,8 +90,9 @@ class Result:
 
     @property
     def name(self):
-        """The name of the trace."""
-        return str(self.provenance["trace"].get("name", ""))
+        """What was simulated: the program, or else what the trace is called."""
+        trace = self.provenance["trace"]
+        return str(trace.get("program") or trace.get("name") or "")
 
     @property
     def complete(self):

@@ -9,8 +9,8 @@ Samples are taken every so many events and at each change of phase.  Where the l
 stride begins small and doubles when there are twice as many samples as asked for; every other one is dropped then.
 """
 
+import contextlib
 import os
-import sys
 import time
 
 import numpy as np
@@ -19,11 +19,12 @@ from .case import Case
 from .errors import FormatError, InvariantError
 from .interrupts import Interrupts
 from .params import HeapParams
-from .results import Result, provenance_of
+from .progress import ProgressBar
+from .results import CYCLE_TYPE, SAMPLE_TYPE, Result, provenance_of
 from .runtime.mpagealloc import Throw
 from .runtime.mstats import read_memstats
 from .runtime.run import BadEvent
-from .runtime.sim_structs import CYCLE, SAMPLE, WHY_STRIDE
+from .runtime.sim_structs import WHY_STRIDE
 from .runtime.simulate import run_trace, sim_end, sim_init
 from .runtime.state import SIM_ROOM, HeapState
 from .runtime.trace_events import TRACE_KIND_NAMES
@@ -39,8 +40,6 @@ FIRST_STRIDE = 64
 PATIENCE = 8
 """Times that tables may grow for one event."""
 MAX_SAMPLES = 1_000_000
-SAMPLE_TYPE = np.dtype(SAMPLE.descr)
-CYCLE_TYPE = np.dtype(CYCLE.descr)
 
 
 class _Run:
@@ -211,7 +210,7 @@ def simulate(trace, params=None, *, samples=2000, seed=0, snapshots=(), check=0,
     check : {0, 1, 2}
         0: Go's own throws only; 1: also recount every account after each batch; 2: after every event (slow).
     progress : bool or callable, optional
-        True: a line on the terminal; or called as ``progress(done, total)`` after every batch (total may be None).
+        True: a bar on the terminal; or called as ``progress(done, total)`` after every batch (total may be None).
     out : str or os.PathLike, optional
         Folder to save the result in; also when interrupted.
 
@@ -239,12 +238,13 @@ def simulate(trace, params=None, *, samples=2000, seed=0, snapshots=(), check=0,
         raise ValueError(f"out = {os.fspath(out)!r} exists already")
     trace = _opened(trace, seed)
     params = params or HeapParams.of_version(trace.meta["go"] or "go1.19")
+    if params.procs == 0:
+        params = params.replace(procs=trace.procs)
     total = trace.n_events
     stops = _checked(samples, snapshots, check, total)
     _check_contradictions(params)
     run = _Run(trace.name, params, samples, total)
-    tell = _progress(progress)
-    complete = _go_through(trace, run, check, stops, tell)
+    complete = _go_through(trace, run, check, stops, progress)
     rows, cycles, histograms = run.finish()
     facts = {
         "events_done": run.done,
@@ -260,29 +260,17 @@ def simulate(trace, params=None, *, samples=2000, seed=0, snapshots=(), check=0,
     return result
 
 
-def _go_through(trace, run, check, stops, tell):
+def _go_through(trace, run, check, stops, progress):
     """Apply all events; False if Ctrl-C came first."""
-    with Interrupts() as interrupts:
+    bar = ProgressBar("simulate")
+    tell = progress if callable(progress) else bar
+    with Interrupts() as interrupts, contextlib.closing(bar):
         if 0 in stops:
             run.snapshot(0)
         for events in trace.dense_batches(BATCH):
             if interrupts.asked:
                 return False
             run.apply(events, check, stops)
-            tell(run.done, run.total)
+            if progress:
+                tell(run.done, run.total)
     return True
-
-
-def _progress(progress):
-    """Return what is called after each batch."""
-    if progress is None or progress is False:
-        return lambda done, total: None
-    if progress is not True:
-        return progress
-
-    def say(done, total):
-        share = f" of {total:,} ({100 * done / max(total, 1):.0f}%)" if total is not None else ""
-        end = "\n" if done == total else ""
-        print(f"\rsimulate: {done:,}{share} events", end=end, file=sys.stderr, flush=True)
-
-    return say

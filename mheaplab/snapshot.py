@@ -9,6 +9,7 @@ import numpy as np
 
 from .runtime.structs import ARENA_BASE_OFFSET, MANUAL_CLASS, PAGE_SIZE, SPAN_DEAD, SPAN_MANUAL
 
+HUGE_PAGE_BYTES = 2 << 20
 PAGE_RESERVED = 0
 PAGE_SCAVENGED = 1
 PAGE_FREE = 2
@@ -66,6 +67,8 @@ class Snapshot:
         Spans in use (heap and manual) by rising address; columns ``SPAN_COLUMNS``.
     class_sizes : numpy.ndarray of int64
         Slot size in bytes of each size class, class 0 (large) 0.
+    huge_bytes : int
+        Bytes of huge pages in full use.
     memstats : dict
         MemStats at this moment without a flush (mcaches hold objects not yet counted).
     """
@@ -78,6 +81,12 @@ class Snapshot:
     spans: np.ndarray
     class_sizes: np.ndarray
     memstats: dict
+
+    @property
+    def huge_bytes(self):
+        """Bytes of aligned 2 MiB huge pages of which every page is in a span (``runtime.mhuge``)."""
+        whole = (self.pages >= PAGE_SCAN).reshape(-1, HUGE_PAGE_BYTES // int(PAGE_SIZE)).all(axis=1)
+        return int(whole.sum()) * HUGE_PAGE_BYTES
 
 
 def _take_spans(state):
@@ -125,7 +134,7 @@ def _page_states(state, arena, arena_bytes):
         if p.pcache.cache != 0 and 0 <= offset < arena_bytes:
             word = np.array([p.pcache.cache], "<u8").view(np.uint8)
             owned = np.unpackbits(word, bitorder="little").astype(bool)
-            pages[(offset >> 13) : (offset >> 13) + 64][owned] = PAGE_CACHED
+            pages[(offset >> 13) + np.flatnonzero(owned)] = PAGE_CACHED
     return pages
 
 

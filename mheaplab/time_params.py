@@ -24,7 +24,8 @@ class TimeParams(Checked):
     """The time model, as a group of ``HeapParams``."""
 
     procs: int = parameter(
-        1, "Ps", range(1, 256), "GOMAXPROCS: Ps that the program runs on", "runtime/proc.go gomaxprocs"
+        0, "Ps", range(256), "GOMAXPROCS: Ps that the program runs on; 0: as many as the trace has",
+        "runtime/proc.go gomaxprocs",
     )
     trace_time: bool = parameter(
         True, "", (False, True),
@@ -83,6 +84,7 @@ class TimeParams(Checked):
         same = {field.name for field in dataclasses.fields(TimeParams)} & set(SIM_PARAMS.names)
         for name in same:
             record[name] = getattr(self, name)
+        record["procs"] = max(self.procs, 1)
         record["cycle_ns"] = self.cycle_us * 1e3
         record["background_sweep"] = self.background_sweep_per_ms
         record["force_gc_ns"] = self.force_gc_s * 1e9

@@ -10,6 +10,8 @@ import numpy as np
 
 import mheaplab as mh
 from mheaplab.results import CYCLE_TYPE, HISTOGRAMS, SAMPLE_TYPE, SWEEPERS, provenance_of
+from mheaplab.runtime.trace_events import empty_trace_events
+from mheaplab.traces.trace import Trace
 
 KIB, MIB, PAGE = 1 << 10, 1 << 20, 8192
 HISTOGRAM = 40
@@ -110,27 +112,41 @@ def made_result(
 
 
 def made_simulate(trace, params=None, *, samples=2000, seed=0, **_more):
-    """Stand in for ``mh.simulate``: a made-up run whose heap follows GOGC, over the events of a ``MadeTrace``."""
+    """Stand in for ``mh.simulate``: a made-up run whose heap follows GOGC, over the events of a trace."""
     params = params or mh.HeapParams.go119()
     gogc = max(params.gogc, 1)
-    cycles = max(1, 1200 * len(trace) // trace.whole // gogc) if params.gogc >= 0 else 0
+    cycles = max(1, 1200 * len(trace) // 1_000_000 // gogc) if params.gogc >= 0 else 0
     found = made_result(params, samples=200, cycles=cycles, events=len(trace), live_mib=20 + gogc // 10, seed=seed)
-    facts = found.provenance | {"trace": {"name": trace.name, "sha256": "cd" * 32}}
+    facts = found.provenance | {"trace": {"name": trace.name, "sha256": trace.digest}}
     return dataclasses.replace(found, provenance=facts)
 
 
-class MadeTrace:
-    """A trace as far as the explorers look: a name, a length, and its beginning."""
+class MadeEvents:
+    """A source of so many allocations."""
 
-    def __init__(self, events=1_000_000, name="made-up", whole=None):
-        self.events, self.name, self.whole = events, name, whole or events
+    checked = True
 
-    def __len__(self):
-        return self.events
+    def __init__(self, n):
+        self.n_events = n
 
-    def head(self, events):
-        """Return the first ``events`` events."""
-        return MadeTrace(events, self.name, self.whole)
+    def batches(self, rows):
+        """Yield them."""
+        for start in range(0, self.n_events, rows):
+            events = empty_trace_events(min(rows, self.n_events - start))
+            for column in events:
+                column[:] = 0
+            events.id[:] = np.arange(start, start + len(events.id))
+            events.size[:] = 48
+            yield events
+
+    def digest(self):
+        """Return what identifies them."""
+        return f"{self.n_events:064x}"
+
+
+def made_trace(events=1_000_000, origin=""):
+    """Return a trace of so many allocations."""
+    return Trace(MadeEvents(events), {"ids": "dense", "origin": origin}, "made-up")
 
 
 assert len(SHARES) == len(SWEEPERS)

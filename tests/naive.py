@@ -135,10 +135,15 @@ class NaivePageCache:
 
 
 class NaivePageAlloc:
-    """The pages known to the heap, in order of address, each free or not and scavenged or not."""
+    """The pages known to the heap, in order of address, each free or not and scavenged or not.
 
-    def __init__(self, huge_pages=256):
+    ``placement`` says which free run is taken, ``cache_pages`` how many pages the block of a page cache has.
+    """
+
+    def __init__(self, huge_pages=256, placement="first-fit", cache_pages=CACHE_PAGES):
         self.huge_pages = huge_pages
+        self.placement, self.cache_pages = placement, cache_pages
+        self.after_last = 0  # address after the last run taken (or block of a cache)
         self.page = np.zeros(0, np.int64)  # page numbers, ascending
         self.free = np.zeros(0, bool)
         self.scavenged = np.zeros(0, bool)
@@ -243,6 +248,17 @@ class NaivePageAlloc:
                 return (start + i - place) * PAGE
         return 0
 
+    def find_placed(self, n):
+        """Return the address at which the policy places ``n`` pages, 0 if they fit nowhere."""
+        if self.placement == "best-fit":
+            fits = [(pages, address) for address, pages in self.runs_of(self.free) if pages >= n]
+            return min(fits, default=(0, 0))[1]
+        if self.placement == "next-fit":
+            for address, pages in self.runs_of(self.free & (self.page * PAGE >= self.after_last)):
+                if pages >= n:
+                    return address
+        return self.find(n)
+
     def alloc_range(self, address, n):
         """Take ``n`` free pages from ``address`` on; return their scavenged bytes."""
         at = self.at(address, n)
@@ -253,9 +269,12 @@ class NaivePageAlloc:
         return scavenged
 
     def alloc(self, n):
-        """Take the first fit of ``n`` pages; return (address, scavenged bytes), (0, 0) if there is none."""
-        address = self.find(n)
-        return (address, self.alloc_range(address, n)) if address else (0, 0)
+        """Take ``n`` pages where the policy has them; return (address, scavenged bytes), (0, 0) if there is no room."""
+        address = self.find_placed(n)
+        if not address:
+            return 0, 0
+        self.after_last = address + n * PAGE
+        return address, self.alloc_range(address, n)
 
     def free_range(self, address, n, scavenged=False):
         """Give ``n`` taken pages back; unless they come from the scavenger, their chunks are marked for it."""
@@ -267,13 +286,14 @@ class NaivePageAlloc:
             self.marked.add(int(self.page[at][-1]) // CHUNK_PAGES + CHUNK_OFFSET)
 
     def alloc_to_cache(self):
-        """Return a cache with all free pages of the aligned 64-page block that holds the lowest free page."""
+        """Return a cache with all free pages of the aligned block in which the policy has a single page."""
         cache = NaivePageCache()
-        lowest = self.lowest_free()
-        if lowest is None:
+        lowest = self.find_placed(1)
+        if not lowest:
             return cache
-        cache.block = lowest // PAGE // CACHE_PAGES * CACHE_PAGES
-        at = self.at(cache.block * PAGE, CACHE_PAGES)
+        cache.block = lowest // PAGE // self.cache_pages * self.cache_pages
+        at = self.at(cache.block * PAGE, self.cache_pages)
+        self.after_last = (cache.block + self.cache_pages) * PAGE
         cache.pages = set(self.page[at][self.free[at]].tolist())
         cache.scavenged = set(self.page[at][self.free[at] & self.scavenged[at]].tolist())
         self.free[at] = False
@@ -283,7 +303,7 @@ class NaivePageAlloc:
     def flush(self, cache):
         """Give the pages of ``cache`` back, scavenged ones as scavenged. No chunk is marked."""
         for page in cache.pages:
-            i = self.at(cache.block * PAGE, CACHE_PAGES).start + page - cache.block
+            i = self.at(page * PAGE).start
             self.free[i] = True
             self.scavenged[i] = page in cache.scavenged
 

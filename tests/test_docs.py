@@ -17,6 +17,13 @@ def test_agreement_table_is_current():
     assert done.returncode == 0, "run tools/agreement_table.py"
 
 
+def test_table_of_policies_is_current():
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "policy_table.py"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout in (ROOT / "docs" / "policies.md").read_text()
+
+
 def test_coverage_of_mheap_go_is_current():
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / "coverage_table.py", "--check"], capture_output=True, text=True, check=False
@@ -40,8 +47,12 @@ def test_every_invariant_has_a_sentence_and_a_check():
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "ARCHITECTURE.md", "docs/cases.md", "docs/speed.md", "docs/time-model.md", "docs/coverage.md", "data/README.md"]
-)
+    "page",
+    [
+        "README.md", "ARCHITECTURE.md", "docs/cases.md", "docs/speed.md", "docs/coverage.md", "docs/policies.md",
+        "docs/time-model.md", "data/README.md",
+    ],
+)  # fmt: skip
 def test_files_named_in_prose_exist(page):
     text = (ROOT / page).read_text()
     folder = (ROOT / page).parent

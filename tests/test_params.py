@@ -11,6 +11,7 @@ from mheaplab.params import SPECIAL_BYTES, HeapParams
 from mheaplab.policy_params import PolicyParams
 from mheaplab.runtime.sim_structs import SIM_PARAMS
 from mheaplab.runtime.structs import HEAP_PARAMS, SPECIAL_NAMES
+from mheaplab.size_tables import divides_exactly, go_classes, pow2_classes
 from mheaplab.time_params import TimeParams
 
 FIELDS = dataclasses.fields(HeapParams)
@@ -111,7 +112,7 @@ EDGES = [
     ("cons_mark_window", [0, 8], [-1, 9], "0 to 8"),
     ("limit_headroom_percent", [50], [51], "0 to 50"),
     ("scavenge_limit_factor", [0, 100], [-0.1, float("nan"), "1"], "0.0 to 100.0"),
-    ("procs", [1, 255], [0, 256], "1 to 255"),
+    ("procs", [0, 255], [-1, 256], "0 to 255"),
     ("idle_share", [0, 1], [-0.1, 1.1, float("nan")], "0.0 to 1.0"),
     ("scan_byte_ns", [0.001], [0], "0.001 to 1,000,000.0"),
     ("phys_page_bytes", [4096, 8192], [0, 2048, 16384], "one of 4096, 8192"),
@@ -132,6 +133,64 @@ def test_legal_ranges(name, legal, illegal, words):
         with pytest.raises(ValueError, match="is outside its legal range") as error:
             HeapParams(**{name: value})
         assert str(error.value).startswith(f"{name} = {value!r} is outside its legal range: {words}")
+
+
+GOOD = ((16, 1), (512, 1), (32768, 4))
+REASONS = [
+    ("pow3", "this is neither of them"),
+    (((16, 1), (32768, 4.0)), "this is neither of them"),
+    (((16, 1),), "this has 1 classes"),
+    (tuple((8 * k, 1) for k in range(1, 129)), "this has 128 classes"),
+    (((0, 1), *GOOD), "class 1, (0, 1): a size must be a positive multiple of 8"),
+    (((12, 1), *GOOD), "class 1, (12, 1): a size must be a positive multiple of 8"),
+    (((16, 1), (1032, 1), (32768, 4)), "class 2, (1032, 1): a size above 1,024 must be a positive multiple of 128"),
+    (((16, 1), (512, 65), (32768, 4)), "class 2, (512, 65): a span must have 1 to 64 pages"),
+    (((16, 1), (512, 0), (32768, 4)), "class 2, (512, 0): a span must have 1 to 64 pages"),
+    (((16, 1), (32768, 3)), "class 2, (32768, 3): the span does not hold one object"),
+    (((8, 2), *GOOD), "class 1, (8, 2): the span would have more than 1,024 objects"),
+    (((16, 1), (16, 1), (32768, 4)), "class 2, (16, 1): sizes must rise"),
+    (((16, 1), (24960, 64), (32768, 4)), "class 2, (24960, 64): Go's division by multiplication would name a wrong"),
+    (GOOD[:-1], "sizes above 512 would have no class: the last must be 32768"),
+    (((24, 1), (32768, 4)), "no class of 16 bytes, the blocks of tiny objects"),
+]
+
+
+@pytest.mark.parametrize(("table", "why"), REASONS)
+def test_what_is_wrong_with_a_table_of_classes(table, why):
+    """The message ends with the one rule that the table breaks."""
+    with pytest.raises(ValueError, match="is outside its legal range") as error:
+        HeapParams(size_classes=table)
+    assert f"pages to a span; {why}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        (((16, 1), (32768, 4)), "no class of 512 bytes, up to which objects with pointers have no header"),
+        (((16, 1), (256, 2), (512, 1), (32768, 4)), "the class of 256 bytes has spans of 2 pages: inline marks"),
+    ],
+)
+def test_tables_that_go127_cannot_have(table, why):
+    """Go 1.27 throws at its start if 512 is no class, or a class up to it has spans of two pages."""
+    with pytest.raises(ValueError, match="contradicts heap_bits_in_span_bytes = 512") as error:
+        HeapParams.go127(size_classes=table)
+    assert why in str(error.value)
+    assert HeapParams.go119(size_classes=table).size_classes == table
+    HeapParams.go127(size_classes=GOOD)
+
+
+def test_objects_are_told_apart_where_the_rule_says_so():
+    """Every object's first and last byte give its number, by the multiplication of the kernel, or the rule says no."""
+    refused = 0
+    for size in (*range(8, 1025, 8), *range(1152, 32769, 128)):
+        for pages in (1, 3, 10, 40, 64):
+            objects, magic = pages * 8192 // size, -(-(1 << 32) // size)
+            exact = all((k * size * magic >> 32, (k * size + size - 1) * magic >> 32) == (k, k) for k in range(objects))
+            if objects:
+                assert divides_exactly(size, pages) == exact, (size, pages)
+                refused += not exact
+    assert refused > 10
+    assert all(divides_exactly(*c) for c in (*go_classes(), *pow2_classes()))
 
 
 def test_unknown_version():

@@ -72,6 +72,36 @@ def test_no_page_cache_is_a_what_if(cases_dir):
     assert pred.memstats["Mallocs"] == mh.replay(case).memstats["Mallocs"]
 
 
+WHAT_IFS = [
+    {"size_classes": "pow2"},
+    {"size_classes": ((8, 1), (16, 1), (512, 1), (2048, 2), (4096, 7), (32768, 64))},
+    {"page_placement": "best-fit"},
+    {"page_placement": "next-fit", "page_cache_pages": 8},
+    {"page_cache_pages": 16, "grow_early_percent": 50},
+    {"page_placement": "best-fit", "size_classes": "pow2", "page_cache_pages": 0, "grow_early_percent": 80},
+]
+
+
+@pytest.mark.parametrize("name", ["go119-gofmt", "go119-stacks-full", "go127-gofmt"])
+@pytest.mark.parametrize("policy", WHAT_IFS)
+def test_policies_are_what_ifs(cases_dir, name, policy):
+    """The same objects are allocated and die, elsewhere; every recount holds, and a snapshot adds up."""
+    case = mh.load_case(cases_dir / name)
+    params = case.params.replace(**policy)
+    case = mh.Case("what-if", case.go, without_scavenges(case.events))
+    pred, truth = mh.replay(case, params=params, check=1), mh.replay(case)
+    assert pred.memstats["Mallocs"] == truth.memstats["Mallocs"]
+    allocates = case.events.kind == 0
+    assert np.all(pred.addr[allocates] != 0) and not np.array_equal(pred.addr, truth.addr)
+    sizes = [row["Size"] for row in pred.memstats["BySize"]]
+    (snap,) = mh.snapshots(case, [len(case)], params=params)
+    classes = snap.class_sizes.tolist()
+    assert sizes == (classes + [0] * 61)[:61] and len(snap.class_sizes) == int(params.to_record()["n_classes"])
+    assert sum(row["Mallocs"] for row in pred.memstats["BySize"]) <= pred.memstats["Mallocs"]
+    assert (snap.page_span >= 0).sum() == snap.spans["npages"].sum()
+    assert mh.figures.heap_map(snap).data and mh.figures.occupancy(snap).data
+
+
 def test_parameters_name_their_range():
     with pytest.raises(ValueError, match=r"arena_bytes = 12 .*4194304"):
         mh.HeapParams(arena_bytes=12)

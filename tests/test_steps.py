@@ -46,6 +46,20 @@ def test_second_malloc_takes_the_fast_path():
     assert [int(w, 16) for w in words] == [story.before.alloc_cache, story.after.alloc_cache]
 
 
+@pytest.mark.parametrize(
+    ("placement", "words"), [("best-fit", "Best fit: the lowest of the smallest"), ("next-fit", "Next fit: the next")]
+)
+def test_a_story_names_the_policy(placement, words):
+    """A cache of 8 pages has spans of one page only; the others are placed by the policy."""
+    heap = mh.Heap(mh.HeapParams.go119(page_placement=placement, page_cache_pages=8, size_classes="pow2"))
+    one, two = malloc(heap, 48), malloc(heap, 2048)
+    assert "the block of 8 at" in str(malloc(heap, 128)) and one.addr == BASE
+    assert any(words in step.text for step in two.steps) and two.addr == BASE + PAGE
+    assert heap.span_of(two.addr).npages == 2
+    heap.verify()
+    assert "pageCache" in heap.dump()
+
+
 @pytest.mark.parametrize("go", ["go1.19", "go1.27"])
 def test_a_story_does_what_the_heap_does(go):
     """The same calls with and without stories: same addresses, same heap."""

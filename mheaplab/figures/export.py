@@ -102,9 +102,9 @@ def provenance(figure, about=None):
     Parameters
     ----------
     figure : plotly.graph_objects.Figure
-    about : Case or dict, optional
-        The case that was drawn (its name, Go version, parameters and the digest of its events), or anything that JSON
-        can hold.
+    about : Case, Result or dict, optional
+        The case that was drawn (its name, Go version, parameters and the digest of its events), the result (its
+        provenance), or anything that JSON can hold.
     """
     from .. import __version__
 
@@ -114,6 +114,8 @@ def provenance(figure, about=None):
         facts |= meta.get("mheaplab", {})
     if about is None:
         return facts
+    if hasattr(about, "provenance"):
+        return facts | about.provenance
     if isinstance(about, dict):
         return facts | about
     return facts | {
@@ -128,8 +130,10 @@ def provenance(figure, about=None):
 def footer_text(facts):
     """Return the line for the bottom of a picture."""
     parts = [f"mheaplab {facts['mheaplab']}"]
-    if "case" in facts:
-        parts.append(f"{facts['case']} ({facts.get('go', '')})")
+    trace = facts.get("trace", {})
+    name = facts.get("case") or trace.get("program") or trace.get("name")
+    if name:
+        parts.append(f"{name} ({facts.get('go', '')})")
     whole = facts.get("data_sha256") or facts.get("sha256")
     if whole:
         parts.append(f"data {whole[:12]}")
@@ -289,7 +293,7 @@ def export(figure, path, formats=("svg", "html", "csv"), *, about=None, width=96
     path : str or os.PathLike
         Where to, without the ending: ``figures/heap-map`` gives ``figures/heap-map.svg`` and so on.
     formats : sequence of {"svg", "pdf", "png", "html", "csv"}, or one of them
-    about : Case or dict, optional
+    about : Case, Result or dict, optional
         What was drawn, for the stamp.
     width : int
         Pixels; the height is the figure's.

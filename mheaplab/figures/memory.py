@@ -65,7 +65,7 @@ def _collections(result, by, divisor, theme):
         "type": "scatter",
         "x": shown.values if len(samples) else shown.values[:0],
         "y": drawn(rows["live_end"] / divisor),
-        "name": "end of a collection" if every == 1 else f"end of every {every}th collection",
+        "name": "end of a collection" if every == 1 else f"end of a collection, 1 of {every}",
         "mode": "markers",
         "marker": {
             "symbol": "triangle-down", "size": 8, "color": look.TEXT[theme],

@@ -26,6 +26,7 @@ module                    Go file, and what it owns
 ``mranges``               mranges.go: address ranges in use
 ``mgcscavenge_index``     mgcscavenge.go: which chunks may be worth scavenging
 ``mpagealloc``            mpagealloc.go: the page allocator's five-level tree
+``mplacement``            not in Go (any more): best fit and next fit
 ``mgcpacer``              mgcpacer.go: heap goal and trigger
 ``mgcpacer_cycle``        mgcpacer.go: a cycle's workers, assists and cons/mark
 ``mgcpacer_pace``         mgcsweep.go, mgcscavenge.go: the pace of sweeping, the scavenger's goals
@@ -40,6 +41,7 @@ module                    Go file, and what it owns
 ``mheap_arena``           mheap.go: arenas, and what an address tells
 ``mheap_grow``            malloc.go, mheap.go: arena hints, sysAlloc, grow
 ``mheap_specials``        mheap.go: records hung on objects
+``mhuge``                 not in Go: huge pages in full use
 ``mheap``                 mheap.go: spans allocated and freed
 ``stack``                 stack.go: goroutine stacks
 ``mgcsweep``              mgcsweep.go and mheap.reclaim: sweeping

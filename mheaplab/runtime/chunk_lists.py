@@ -28,7 +28,7 @@ def chunk_count(head):
     return np.int64(head >> S32)
 
 
-@kjit
+@kinline
 def chunk_free_put(g, chunk):
     """Free ``chunk``. Modifies g, chunks."""
     chunk_set_word(g, chunk * WORDS, np.uint64(g.chunk_free))
@@ -36,6 +36,12 @@ def chunk_free_put(g, chunk):
 
 
 @kjit
+def chunk_shorten(g, chunk, count):
+    """Let ``chunk`` keep its last ``count`` entries. Modifies chunks."""
+    chunk_set_word(g, chunk * WORDS, (chunk_word(g, chunk * WORDS) & LOW) | (np.uint64(count) << S32))
+
+
+@kinline
 def chunk_take(g):
     """Return a free chunk; there is one. Modifies g."""
     chunk = g.chunk_free

@@ -17,12 +17,22 @@ larger, and the same step is tried again.
 import numpy as np
 
 from ._jit import kentry, kinline, kjit
-from .chunk_lists import has_chunks, list_last, list_pop, list_push
+from .chunk_lists import (
+    chunk_count,
+    chunk_free_put,
+    chunk_next,
+    chunk_shorten,
+    has_chunks,
+    list_last,
+    list_pop,
+    list_push,
+)
 from .generate_structs import (
     AT_RANDOM,
     BY_LIFETIME,
     CERTAIN,
     CHUNK_ENTRIES,
+    CHUNK_WORDS,
     CLOSING,
     DONE,
     ENDING,
@@ -42,6 +52,7 @@ from .generate_structs import (
     STREAM_BITS,
     TIME_SHIFT,
     cell_at,
+    chunk_word,
     drop_share,
     free_id,
     free_id_set,
@@ -88,7 +99,7 @@ def below(r, count):
     return np.int64(((r >> S32) * np.uint64(count)) >> S32)
 
 
-@kjit
+@kinline
 def pick_cell(g, first, count, r):
     """Return the cell that ``r`` falls into, of the ``count`` from ``first`` on."""
     i = first + below(r, count)
@@ -118,15 +129,17 @@ def put_row(g, n, kind, p, amount, noscan, name):
     time_set(g, n, g.time >> np.int64(TIME_SHIFT))
 
 
-@kjit
+@kinline
 def bury(g, n, entry):
-    """Write the death of ``entry`` in row ``n`` and free its id. Modifies g, ids, columns."""
+    """Write the death of ``entry`` in row ``n``, which is all 0, and free its id. Modifies g, ids, columns."""
     name = np.int64(entry & LOW)
     order = np.int64(entry >> np.uint64(STACK_BITS))
     if order != 0:
         put_row(g, n, STACK_FREE, g.on_p, np.int64(1) << order, 0, name)
     else:
-        put_row(g, n, DEATH, 0, 0, 0, name)
+        kind_set(g, n, DEATH)
+        id_set(g, n, name)
+        time_set(g, n, g.time >> np.int64(TIME_SHIFT))
     free_id_set(g, g.ids_free, name)
     g.ids_free += 1
 
@@ -134,10 +147,20 @@ def bury(g, n, entry):
 @kjit
 def bury_due(g, n, rows):
     """Write the deaths of what is due, as far as there are rows; return the next row. Modifies g, chunks, columns."""
-    while g.due != 0 and n < rows:
-        g.due, entry = list_pop(g, g.due)
-        bury(g, n, entry)
-        n += 1
+    chunk = g.due
+    while chunk != 0 and n < rows:
+        head = chunk_word(g, chunk * np.int64(CHUNK_WORDS))
+        count = chunk_count(head)
+        left = max(count - (rows - n), np.int64(0))
+        for k in range(count, left, -1):
+            bury(g, n, chunk_word(g, chunk * np.int64(CHUNK_WORDS) + k))
+            n += 1
+        if left != 0:
+            chunk_shorten(g, chunk, left)
+        else:
+            chunk_free_put(g, chunk)
+            chunk = chunk_next(head)
+    g.due = chunk
     return n
 
 
@@ -279,7 +302,7 @@ def place(g, stream, k):
     return stream.row * g.places + ((ring_at(g, stream.row).head + k) & (g.places - 1))
 
 
-@kjit
+@kinline
 def evict_one(g, s):
     """Take one object out of what stream ``s`` holds and return its entry. Modifies g, streams, rings."""
     stream = stream_plan(g, s)
@@ -307,7 +330,7 @@ def evict_one(g, s):
     return entry
 
 
-@kjit
+@kinline
 def hold(g, s, entry, amount):
     """Add an object of ``amount`` bytes to what stream ``s`` holds. Modifies g, streams, rings."""
     stream = stream_plan(g, s)
@@ -356,7 +379,7 @@ def join_group(g, stream, entry, amount, base):
         group.filled = 0
 
 
-@kjit
+@kinline
 def set_fate(g, s, entry, amount, base):
     """Decide when an object of stream ``s`` dies. Modifies g, wheel, groups, rings, chunks."""
     stream = stream_plan(g, s)
@@ -371,7 +394,7 @@ def set_fate(g, s, entry, amount, base):
         g.stay = list_push(g, g.stay, entry)
 
 
-@kjit
+@kinline
 def lacks_room(g, stream):
     """Whether there is no id, chunk or place in a ring for one more object of ``stream``. Modifies g."""
     if g.ids_free == 0 and g.ids_used >= g.ids_len:
@@ -393,7 +416,7 @@ def take_id(g):
     return g.ids_used - 1
 
 
-@kjit
+@kinline
 def give_birth(g, phase, n):
     """Allocate an object or stack and write it in row ``n``; return the next row. Modifies all."""
     base = g.rng
@@ -453,7 +476,7 @@ def run_phase(g, n, rows):
 
 @kentry
 def generate(g):
-    """Fill the output columns with the next events; return how many: fewer than fit if done or in need of room."""
+    """Fill the output columns, which are all 0, with the next events; return how many: fewer if done or in need."""
     n = np.int64(0)
     rows = g.kind_out_len
     g.needs = NEEDS_NOTHING

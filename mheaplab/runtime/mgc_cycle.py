@@ -67,6 +67,7 @@ def sweep_ended(h):
     h.sim.sweep_open = np.int64(0)
     cycle_note_swept(h)
     take_sample(h, WHY_SWEEP_END)
+    h.sim.check_at = h.sim.events
     scavenger_ready(h)
 
 
@@ -90,6 +91,7 @@ def cycle_start(h, forced):
     sim.gc_started = sim.now
     cycle_begin(h, forced)
     take_sample(h, WHY_MARK_START)
+    sim.check_at = sim.events
     sim.wake = next_wake(h)
 
 
@@ -140,6 +142,7 @@ def cycle_end(h):
     sim.gc_ended = sim.now
     sim.live_seen = stats.heap_live
     take_sample(h, WHY_MARK_END)
+    sim.check_at = sim.events
     sim.wake = next_wake(h)
 
 

@@ -30,9 +30,10 @@ from .mheap_arena import (
 from .mheap_gcbits import bitmap_words, new_alloc_bits, new_mark_bits
 from .mheap_grow import mheap_grow
 from .mheap_tiny import tiny_counts_free
-from .mpagealloc import Throw, page_alloc_alloc, page_alloc_free
+from .mpagealloc import Throw, page_alloc_free
 from .mpagecache import page_alloc_alloc_to_cache, page_cache_alloc
 from .mpallocbits import FULL, U0
+from .mplacement import page_alloc_place
 from .mspan import mspan_init, mspan_state_box_set, span_alloc_type_manual
 from .structs import (
     GC_BITS_CHUNK_WORDS,
@@ -153,15 +154,29 @@ def _pages_from_cache(h, npages, p):
 @kjit
 def _pages_from_heap(h, npages):
     """Pages for allocSpan from the page allocator, growing the heap; 0 when out of memory. Growth: ``h.out_growth``."""
-    addr = page_alloc_alloc(h, npages)
+    addr = page_alloc_place(h, npages)
     if addr == 0:
         h.out_growth = mheap_grow(h, npages)
         if h.out_growth == 0:
             return np.int64(0)
-        addr = page_alloc_alloc(h, npages)
+        addr = page_alloc_place(h, npages)
         if addr == 0:
             raise Throw("grew heap, but no adequate free space found", npages)
     return addr
+
+
+@kjit
+def _grow_early(h, npages):
+    """Grow for a span of ``npages`` if more than the asked part of the mapped heap would be in use. Not Go's.
+
+    What this adds is long enough for the span, so one event grows at most once (``mheap_has_room``).
+    """
+    st = h.stats
+    used = np.int64(st.heap_in_use) + np.int64(st.in_stacks)
+    used += np.int64(st.in_ptr_scalar_bits) + np.int64(st.in_work_bufs)
+    mapped = used + np.int64(st.heap_free) + np.int64(st.heap_released)
+    if (used + npages * PAGE_SIZE) * 100 > mapped * np.int64(h.params.grow_early_percent):
+        h.out_growth = mheap_grow(h, npages)
 
 
 @kjit
@@ -254,6 +269,8 @@ def _account_span(h, typ, nbytes, scav):
 def mheap_alloc_span(h, npages, typ, spanclass, p):
     """mheap.allocSpan: index of a new span of ``npages`` for ``typ``, 0 when out of memory. ``p`` NO_P: without a P."""
     h.out_growth = np.int64(0)
+    if h.params.grow_early_percent < 100:
+        _grow_early(h, npages)
     index = np.int64(0)
     start = _pages_from_cache(h, npages, p)
     if start != 0:

@@ -26,9 +26,8 @@ from .tables import arena_map, arena_map_set, heap_arena
 
 def arena_hints_init(h):
     """The arena hints of mallocinit on linux/amd64, as a stack: the last entry is tried first (plain Python)."""
-    for i in range(ARENA_HINTS):
-        h.hints[i].addr = (ARENA_HINTS - 1 - i) << 40 | 0x00C0 << 32
-        h.hints[i].down = 0
+    h.hints["addr"][:ARENA_HINTS] = np.arange(ARENA_HINTS - 1, -1, -1) << 40 | 0x00C0 << 32
+    h.hints["down"][:ARENA_HINTS] = 0
     h.n_hints = ARENA_HINTS
 
 

@@ -70,15 +70,15 @@ def blacken_tiny_blocks(h):
             blacken(h, block)
 
 
-@kjit
+@kinline
 def note_death(h, addr):
     """Append ``addr``, an object that has just died, to the list that the next collection goes through."""
     n = np.int64(h.deaths_len)
     h.deaths_len = n + 1
+    entry = np.uint64(addr)
     if h.gcphase == GC_MARK and _is_black(h, addr):
-        deaths_set(h, n, np.uint64(addr) | DIED_BLACK)
-    else:
-        deaths_set(h, n, np.uint64(addr))
+        entry |= DIED_BLACK
+    deaths_set(h, n, entry)
 
 
 @kjit

@@ -109,6 +109,7 @@ SIM = struct(
     ("stack_live", "i8"),  # bytes of goroutine stacks
     ("max_stack_held", "i8", (MAX_SIM_PS,)),  # maxStackScanDelta of each P
     # sampling
+    ("check_at", "i8"),  # event before which room and samples are looked at; a collection asks for it at once
     ("sample_at", "i8"),  # event before which the next sample is due
     ("stride", "i8"),  # events between samples
     ("phase", "i8"),  # number of the trace's last phase mark

@@ -213,6 +213,7 @@ def _other(h, kind, number, nbytes, p):
     elif kind == PHASE:
         h.sim.phase = nbytes
         take_sample(h, WHY_PHASE)
+        h.sim.check_at = h.sim.events
     else:
         raise BadEvent("kind of event is unknown", kind)
     return True
@@ -230,19 +231,10 @@ def _between_events(h, p):
     if sim.events >= sim.sample_at:
         sim.sample_at += sim.stride
         take_sample(h, WHY_STRIDE)
+    # Each event notes two deaths at most, its own and a tiny block's, unless a collection flushes the mcaches.
+    spare = (np.int64(h.deaths_cap) - np.int64(h.deaths_len) - DEATH_ROOM) >> 1
+    sim.check_at = min(np.int64(sim.sample_at), sim.events + max(spare, np.int64(1)))
     return True
-
-
-@kinline
-def _is_due(h):
-    """Whether something must be done before the next event."""
-    sim = h.sim
-    return (
-        sim.now >= sim.wake
-        or sim.events >= sim.sample_at
-        or np.int64(h.deaths_len) + DEATH_ROOM > np.int64(h.deaths_cap)
-        or not has_row_room(h)
-    )
 
 
 @kentry
@@ -262,7 +254,7 @@ def run_trace(h, ev, start, stop):
             p %= procs
         if p >= np.int64(sim.ps_used):
             sim.ps_used = p + 1
-        if _is_due(h) and not _between_events(h, p):
+        if (sim.events >= sim.check_at or sim.now >= sim.wake) and not _between_events(h, p):
             return event
         kind = np.int64(kinds[i])
         number = np.int64(numbers[i])

@@ -7,7 +7,7 @@ which every bit of the argument changes half of the bits of the result, so it al
 
 import numpy as np
 
-from ._jit import kjit
+from ._jit import kinline
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -15,7 +15,7 @@ MIX2 = np.uint64(0x94D049BB133111EB)
 S27, S30, S31 = np.uint64(27), np.uint64(30), np.uint64(31)
 
 
-@kjit
+@kinline
 def mix(x):
     """Return the 64 bits that ``x`` is mixed into."""
     x = (x ^ (x >> S30)) * MIX1

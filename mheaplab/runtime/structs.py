@@ -207,10 +207,10 @@ SPECIAL = struct(
     ("value", "i8"),  # what it carries: the function of a finalizer or cleanup, the bucket of a profile, ...
 )
 
-# Objects of the tiny allocator that the program can reach, by block of 16 bytes: counts of a span's 512 blocks. In Go
+# Objects of the tiny allocator that the program can reach, by block of 16 bytes (512 in a span of Go's). In Go
 # the collector knows which blocks are reachable; a run of the twin's own has to count.
 TINY_COUNTS = struct(
-    ("count", "u1", (int(PAGE_SIZE // MAX_TINY_SIZE),)),
+    ("count", "u1", (MAX_OBJECTS_PER_SPAN,)),
     ("link", "u4"),  # next unused record
     ("_pad", "u4", (15,)),
 )
@@ -262,7 +262,7 @@ MCENTRAL = struct(
     ("full", SPAN_SET, (2,)),  # spans without
 )
 
-# pageCache: 64 aligned pages owned by a P.
+# pageCache: 64 aligned pages owned by a P (fewer as a what-if: then in the low bits).
 PAGE_CACHE = struct(
     ("base_addr", "i8"),  # address of the first page; 0 none
     ("cache", "u8"),  # 1: free and owned by the cache

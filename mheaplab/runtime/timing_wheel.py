@@ -32,7 +32,7 @@ def wheel_level(delta):
     return level + np.int64(delta > SLOT_MASK << (level * np.int64(WHEEL_STEP)))
 
 
-@kjit
+@kinline
 def wheel_slot(g, due):
     """Return the slot for what dies when the clock reaches ``due``."""
     tick = (due + (np.int64(1) << g.shift) - 1) >> g.shift
@@ -44,7 +44,7 @@ def wheel_slot(g, due):
     return level * np.int64(WHEEL_SLOTS) + (place & SLOT_MASK)
 
 
-@kjit
+@kinline
 def wheel_put(g, entry, due):
     """Let ``entry`` die when the clock reaches ``due``. Modifies wheel, chunks."""
     slot = wheel_slot(g, due)
@@ -53,12 +53,12 @@ def wheel_put(g, entry, due):
 
 @kjit
 def wheel_put_list(g, first, last, due):
-    """Let the list ``first``, which ends in chunk ``last``, die at clock ``due``. Modifies wheel, chunks."""
+    """Let the list ``first``, which ends in chunk ``last``, die when the clock is at ``due``. Modifies the wheel."""
     slot = wheel_slot(g, due)
     slot_set(g, slot, list_join(g, first, last, slot_head(g, slot)))
 
 
-@kjit
+@kinline
 def wheel_take(g, until):
     """Return the next list that is due at tick ``until`` or before, 0 if there is none. Modifies g, wheel.
 

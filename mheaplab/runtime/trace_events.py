@@ -56,9 +56,9 @@ TRACE_TYPES = TraceEvents("u1", "u1", "u8", "u1", "u8", "u8")
 """The types of the columns."""
 
 
-def empty_trace_events(rows):
-    """Return columns for ``rows`` events, not filled in."""
-    return TraceEvents(*(np.empty(rows, dtype) for dtype in TRACE_TYPES))
+def new_trace_events(rows):
+    """Return columns of ``rows`` events, all 0."""
+    return TraceEvents(*(np.zeros(rows, dtype) for dtype in TRACE_TYPES))
 
 
 def slice_trace_events(events, start, stop):

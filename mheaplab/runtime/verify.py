@@ -162,12 +162,13 @@ def _verify_span_pages(h):
 
 @kjit
 def _cached_word(h, addr):
-    """The pages of the 64-page block at ``addr`` that a page cache owns."""
+    """The pages of the 64-page block at ``addr`` that page caches own."""
     owned = U0
     for p in range(MAX_PS):
         c = h.allp[p].pcache
-        if c.cache != U0 and np.int64(c.base_addr) == addr:
-            owned |= c.cache
+        offset = (np.int64(c.base_addr) - addr) >> PAGE_SHIFT
+        if c.cache != U0 and 0 <= offset and offset < 64:
+            owned |= c.cache << np.uint64(offset)
     return owned
 
 

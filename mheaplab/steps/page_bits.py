@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..runtime.structs import ARENA_BASE_OFFSET, PAGE_CACHE_PAGES, PAGE_SHIFT, PALLOC_CHUNK_BYTES, PALLOC_CHUNKS_L2
+from ..runtime.structs import ARENA_BASE_OFFSET, PAGE_SHIFT, PALLOC_CHUNK_BYTES, PALLOC_CHUNKS_L2
 from ..runtime.structs import PALLOC_CHUNK_PAGES as PAGES
 
 NO_OWNER = -1
@@ -55,8 +55,7 @@ def _cached(h, base):
     for p, pp in enumerate(h.allp):
         first = (int(pp.pcache.base_addr) - base) >> int(PAGE_SHIFT)
         if pp.pcache.cache and 0 <= first < int(PAGES):
-            word = unpack(np.array([pp.pcache.cache], "<u8"))
-            owner[first : first + int(PAGE_CACHE_PAGES)][word] = p
+            owner[first + np.flatnonzero(unpack(np.array([pp.pcache.cache], "<u8")))] = p
     return owner
 
 

@@ -5,7 +5,7 @@ the heap if it has none, get a record for the span, give it its bitmaps, and mak
 are of the same kind as those of ``object_steps``; each is told only if the state shows that it happened.
 """
 
-from ..runtime.structs import NO_P, PAGE_CACHE_PAGES, PAGE_SIZE, RECLAIM_DONE
+from ..runtime.structs import NO_P, PAGE_SIZE, RECLAIM_DONE
 from .look import Step, compared, many, read_once, span_name
 
 PAGE = int(PAGE_SIZE)
@@ -35,6 +35,10 @@ def reclaim(a, b, call):
     return Step("mheap.reclaim", "mheap.go", text, readings, "before", (), ("pageInUse", "pageMarks"))
 
 
+PREFERRED = ("The lowest", "Best fit: the lowest of the smallest that are long enough, a", "Next fit: the next")
+"""How a placement policy chooses, by its number: the beginning of a sentence."""
+
+
 def asks_cache(a, b, call):
     """Return whether mheap.allocSpan asked the page cache of a P for the new span's pages."""
     npages = int(b.row(new_span(b, call))["npages"])
@@ -48,7 +52,7 @@ def from_cache(a, b, call):
     look = a if int(a.h.allp[call.p].pcache.cache) else b
     c = look.h.allp[call.p].pcache
     at = (int(b.row(new_span(b, call))["start_addr"]) - int(c.base_addr)) // PAGE
-    if not int(c.base_addr) or not 0 <= at < int(PAGE_CACHE_PAGES):
+    if not int(c.base_addr) or not 0 <= at < int(a.h.params.page_cache_pages):
         return None
     # Filling takes all free pages of the block, so a span that is in it must have come out of the cache.
     return look if look is b or int(c.cache) >> at & 1 else None
@@ -72,7 +76,8 @@ def page_cache(a, b, call):
     )
     filled = not ones[0] and bool(new.base_addr)
     found = from_cache(a, b, call) is not None
-    text = _page_cache_text(npages, ones, hex(int(new.base_addr)) if filled else "", found)
+    block = f"{int(a.h.params.page_cache_pages)} at {int(new.base_addr):#x}" if filled else ""
+    text = _page_cache_text(npages, ones, block, found)
     go, file = ("pageAlloc.allocToCache", "mpagecache.go") if filled else ("mheap.allocSpan", "mheap.go")
     return Step(go, file, text, readings, "after" if filled or found else "before", (), ("pageCache", "alloc"))
 
@@ -82,8 +87,8 @@ def _page_cache_text(npages, ones, block, found):
     row = "" if npages == 1 else " in a row"
     if block:
         free = ones[1] + (npages if found else 0)
-        text = "The page cache is empty, so allocToCache fills it with the free pages of the block of 64"
-        text += f" at {block}: {free}."
+        text = "The page cache is empty, so allocToCache fills it with the free pages of the block of"
+        text += f" {block}: {free}."
         if found:
             return f"{text} The span takes {npages}, {ones[1]} stay for the next."
         return f"{text} These are not {npages} in a row: they stay for the next, and the page allocator is asked."
@@ -141,7 +146,7 @@ def _mapped(look):
 
 
 def page_alloc(a, b, call):
-    """pageAlloc.alloc: the lowest free run of pages that is long enough."""
+    """pageAlloc.alloc: the lowest free run of pages that is long enough, or the one that the policy prefers."""
     index = new_span(b, call)
     if not index or from_cache(a, b, call) is not None:
         return None
@@ -150,7 +155,7 @@ def page_alloc(a, b, call):
     search = [int(look.h.search_addr) for look in (a, b)]
     bits = {name: [look.chunk_count(start, name) for look in (a, b)] for name in ("alloc", "scavenged")}
     what = f"run of {npages:,} free pages begins at" if npages > 1 else "free page is"
-    text = f"The lowest {what} {start:#x}."
+    text = f"{PREFERRED[int(a.h.params.placement)]} {what} {start:#x}."
     if int(row["scav"]):
         text += f" {int(row['scav']):,} bytes of it were scavenged: sysUsed tells the OS that they are needed."
     readings = (

@@ -82,7 +82,7 @@ class Explorer(ipw.VBox):
             self._drawing = False
 
     def _draw_once(self):
-        announced = self.seconds > SLOW
+        announced = self._will_be_slow()
         if announced:
             self.busy.value = BUSY
         begin = time.perf_counter()
@@ -95,6 +95,10 @@ class Explorer(ipw.VBox):
         self.seconds = time.perf_counter() - begin
         if announced:
             self.busy.value = IDLE
+
+    def _will_be_slow(self):
+        """Return whether the next drawing is to be announced."""
+        return self.seconds > SLOW
 
     def show_error(self, err):
         """Show an exception as one line."""

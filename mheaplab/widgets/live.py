@@ -11,9 +11,13 @@ import numpy as np
 import plotly.graph_objects as go
 import traitlets
 
+from ..figures.runs import Picture
 from ..figures.theme import CONFIG
 
-RANGES = ("xaxis", "xaxis2", "yaxis", "yaxis2")
+RANGES = tuple(f"{axis}axis{k or ''}" for k in (0, 2, 3, 4) for axis in "xy")
+"""Axes that a figure may have."""
+AXIS_KEYS = ("tickvals", "ticktext", "dtick")
+"""What an axis takes over from another figure, beside title and range."""
 
 
 def same(a, b):
@@ -25,6 +29,20 @@ def same(a, b):
     return a == b
 
 
+def plain(value):
+    """Return a tuple as the list that it is in JSON."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def parts(figure):
+    """Return (traces, layout, table) of a plotly figure or a Picture, as plain dicts."""
+    if isinstance(figure, Picture):
+        return figure.traces, figure.layout, figure.table
+    # The properties as they are: to_plotly_json would pack arrays into a form that a widget sends back and forth.
+    traces = [trace._props for trace in figure.data]
+    return traces, figure.layout._props, getattr(figure, "_mheaplab_table", None)
+
+
 class LiveFigure(go.FigureWidget):
     """A figure widget whose current state survives a page reload, a second tab and voila.
 
@@ -33,6 +51,7 @@ class LiveFigure(go.FigureWidget):
 
     def __init__(self, figure, name="mheaplab"):
         """Show a plotly figure; ``name`` is what the browser calls a saved picture."""
+        figure = figure.figure() if isinstance(figure, Picture) else figure
         super().__init__(figure)
         buttons = {**CONFIG["toImageButtonOptions"], "filename": name}
         self._config = {**self._config, **CONFIG, "toImageButtonOptions": buttons}
@@ -48,7 +67,7 @@ class LiveFigure(go.FigureWidget):
 
     @staticmethod
     def _ranges(layout):
-        return {name: tuple(layout[name].range) for name in RANGES if name in layout and layout[name].range}
+        return {name: tuple(layout[name]["range"]) for name in RANGES if name in layout and layout[name]["range"]}
 
     @property
     def zoomed(self):
@@ -66,19 +85,29 @@ class LiveFigure(go.FigureWidget):
         """Become ``figure`` without losing zoom, hidden legend entries or the browser's view.
 
         Axes that nobody has moved take the ranges of ``figure``; the others keep theirs.
+
+        Parameters
+        ----------
+        figure : plotly.graph_objects.Figure or Picture
+            A Picture is quicker; the stamp stays that of the last figure, until ``stamp`` gives it another.
         """
         moved = self.zoomed
-        # The properties as they are: to_plotly_json would pack arrays into a form that a widget sends back and forth.
+        traces, layout, table = parts(figure)
         with self.batch_update():
-            for old, new in zip(self.data, figure.data, strict=False):
-                self._redraw_trace(old, new._props)
-            for old in self.data[len(figure.data) :]:
-                old.visible = False
-            self._redraw_layout(figure.layout._props, moved)
-        if len(figure.data) > len(self.data):
-            self.add_traces(figure.data[len(self.data) :])
-        self._default_ranges |= self._ranges(figure.layout)
-        self._mheaplab_table = getattr(figure, "_mheaplab_table", None)
+            for old, new in zip(self.data, traces, strict=False):
+                self._redraw_trace(old, new)
+            for old in self.data[len(traces) :]:
+                if old.visible is not False:
+                    old.visible = False
+            self._redraw_layout(layout, moved)
+        if len(traces) > len(self.data):
+            self.add_traces(traces[len(self.data) :])
+        self._default_ranges |= self._ranges(layout)
+        self._mheaplab_table = table
+
+    def stamp(self, facts):
+        """Say what is shown, for exports of the live figure itself."""
+        self.layout.meta = {**(self.layout.meta or {}), "mheaplab": facts}
 
     @staticmethod
     def _redraw_trace(old, new):
@@ -103,8 +132,8 @@ class LiveFigure(go.FigureWidget):
                 self.layout[name].title.text = axis["title"]["text"]
             if name not in moved and axis.get("range") and tuple(self.layout[name].range) != tuple(axis["range"]):
                 self.layout[name].range = axis["range"]
-            for key in ("tickvals", "ticktext"):
-                if key in axis and list(self.layout[name][key] or ()) != list(axis[key]):
+            for key in AXIS_KEYS:
+                if key in axis and not same(plain(self.layout[name][key]), plain(axis[key])):
                     self.layout[name][key] = axis[key]
         for key in ("annotations", "shapes"):
             if not same(self.layout._props.get(key, []), layout.get(key, [])):

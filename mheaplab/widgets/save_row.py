@@ -35,17 +35,18 @@ class SaveRow(ipw.VBox):
             options=list(FORMATS.items()), description="format", layout=ipw.Layout(width="210px"),
             tooltip="what to write; SVG, PNG and PDF need a Chrome on the server",
         )  # fmt: skip
-        self.save = ipw.Button(
-            description="Save both figures", icon="save", layout=ipw.Layout(width="auto"),
-            tooltip=f"write both figures to {owner.folder}/",
-        )  # fmt: skip
-        self.save.on_click(self._save)
-        self.saved = line()
         shown, self.kinds = [], []
         for kind, live, _ in owner.pictures():
             self.kinds.append(kind)
             shown.append(f"{owner.stem()}-{kind}-{id(owner)}")
             live.layout.meta = {**live.layout.meta, "export_id": shown[-1]}
+        what = {1: "the figure", 2: "both figures"}.get(len(shown), "all figures")
+        self.save = ipw.Button(
+            description=f"Save {what}", icon="save", layout=ipw.Layout(width="auto"),
+            tooltip=f"write {what} to {owner.folder}/",
+        )  # fmt: skip
+        self.save.on_click(self._save)
+        self.saved = line()
         self.download = ExportButtons(export_id=shown[0], fitted=shown)
         self.rename()
         row = ipw.HBox([self.format, self.save, self.download], layout=ipw.Layout(flex_flow="row wrap"))

@@ -13,7 +13,7 @@ from ..runtime.generate_structs import (
     TABLE_NAMES,
     bind,
 )
-from ..runtime.trace_events import empty_trace_events, slice_trace_events
+from ..runtime.trace_events import new_trace_events, slice_trace_events
 
 MAX_IDS = 1 << 31
 
@@ -42,7 +42,7 @@ class Generator:
 
     def next_events(self, rows):
         """Return the next ``rows`` events, or fewer if these are the last."""
-        events = empty_trace_events(rows)
+        events = new_trace_events(rows)
         filled = 0
         while filled < rows and not self.done:
             for name, column in zip(COLUMN_NAMES, events, strict=True):

@@ -32,6 +32,8 @@ from .lifetimes import DRAWN, Groups, Held, UntilPhaseEnds
 REPLACEMENT = {"oldest": OLDEST_FIRST, "random": AT_RANDOM, "second chance": SECOND_CHANCE}
 SPREAD = {"in turn": IN_TURN, "random": BY_CHANCE, "skewed": SKEWED}
 COLLECT = {"": 0, "gc": 1, "free": 2}
+TICK_ALLOCS = 3
+"""log2 of the allocations that happen in a tick, on the average."""
 LEAST_SHIFT, MOST_SHIFT = 4, 30
 """log2 of the bytes in the smallest and the largest tick."""
 FIRST_IDS = 1 << 12
@@ -101,13 +103,20 @@ class Plan:
         rows = np.zeros(len(self.workload.phases), PHASE_PLAN)
         for row, phase in zip(rows, self.workload.phases, strict=True):
             row["by_bytes"] = phase.bytes > 0
-            row["amount"] = max(1, round((phase.bytes or phase.allocs) * self.scale))
+            row["amount"] = self._length(phase)
             row["first"], row["cells"] = self._add_cells(self._phase_cells(phase))
             row["ps"], row["spread"], row["run"] = phase.ps, SPREAD[phase.spread], phase.run
             row["alloc_time"] = round(phase.ns_per_alloc * (1 << TIME_SHIFT))
             row["idle_time"] = phase.idle_ns << TIME_SHIFT if phase.idle_ns < 1 << 52 else 1 << 62
             row["collect_every"], row["collect_end"] = phase.collect_every, COLLECT[phase.collect_end]
         return rows
+
+    def _length(self, phase):
+        """Return the scaled length of ``phase``, in its own unit."""
+        length = (phase.bytes or phase.allocs) * self.scale
+        if length > MAX_CLOCK:
+            raise ValueError(f"scale = {self.scale}: phase {phase.name!r} of {length:.3g}, expected at most 2**61")
+        return max(1, round(length))
 
     def _phase_cells(self, phase):
         """Return the cells from which a phase draws stream and size at once."""
@@ -117,7 +126,7 @@ class Plan:
         return make_cells(join_bins(parts), stream)
 
     def _tick(self):
-        """Return log2 of the tick: about the mean size, so that the wheel turns once per allocation."""
+        """Return log2 of the tick: several mean sizes, as deaths in runs are quicker than one by one."""
         amounts = np.zeros(2)
         for row, phase in zip(self.phases, self.workload.phases, strict=True):
             objects = [(w, self.numbers[n]) for n, w in phase.weights.items()]
@@ -129,7 +138,7 @@ class Plan:
             raise ValueError(
                 f"scale = {self.scale}: {amounts[0]:.3g} bytes would be allocated, expected at most 2**61"
             )
-        shift = int(np.log2(max(amounts[0] / amounts[1], 1.0)))
+        shift = int(np.log2(max(amounts[0] / amounts[1], 1.0))) + TICK_ALLOCS
         return min(max(shift, LEAST_SHIFT), MOST_SHIFT)
 
     def _per_phase(self, streams_value):

@@ -190,6 +190,6 @@ class Workload(Described):
             raise
         except OSError as err:
             raise FormatError(f"{path}: cannot be read ({err.strerror})") from err
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as err:
+        except (ValueError, RecursionError) as err:
             raise FormatError(f"{path}: not JSON ({err})") from err
         return cls.from_json(found, str(path))

@@ -26,13 +26,13 @@ from mheaplab.runtime.mgcscavenge import (
 from mheaplab.runtime.mgcscavenge_index import scavenge_index_clear, scavenge_index_find, scavenge_index_mark
 from mheaplab.runtime.mpagealloc import (
     chunk_of,
-    page_alloc_alloc,
     page_alloc_alloc_range,
     page_alloc_free,
     page_alloc_grow,
     page_alloc_update,
 )
 from mheaplab.runtime.mpagecache import page_alloc_alloc_to_cache, page_cache_alloc, page_cache_flush
+from mheaplab.runtime.mplacement import page_alloc_place
 from mheaplab.runtime.state import HeapState
 from mheaplab.runtime.structs import ARENA_BASE_OFFSET, MAX_SEARCH_ADDR, NO, SUMMARY_LEVELS, YES
 from mheaplab.runtime.tables import arena_map_set
@@ -103,7 +103,7 @@ def drive_pages(h, ops, want, got):
         if kind == GROW:
             page_alloc_grow(h, a, b)
         elif kind == ALLOC:
-            first = page_alloc_alloc(h, b)
+            first = page_alloc_place(h, b)
             second = np.int64(h.out_scav)
         elif kind == ALLOC_RANGE:
             first = page_alloc_alloc_range(h, a, b)

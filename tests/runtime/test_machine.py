@@ -44,7 +44,11 @@ class HeapMachine(RuleBasedStateMachine):
 
     @initialize(go=st.sampled_from(["go1.19", "go1.27"]), arena=st.sampled_from([4 << 20, 64 << 20]))
     def start(self, go, arena):
-        self.state = HeapState(HeapParams.of_version(go, arena_bytes=arena).to_record(), TINY_ROOM)
+        self.begin(HeapParams.of_version(go, arena_bytes=arena))
+
+    def begin(self, params):
+        """Make the heap and what the model keeps of it."""
+        self.state = HeapState(params.to_record(), TINY_ROOM)
         self.columns = {name: np.zeros(MAX_EVENTS, dtype) for name, dtype in COLUMNS.items()}
         self.columns["ref"][:] = -1
         self.dead, self.offsets = [], [0]
@@ -139,11 +143,38 @@ class HeapMachine(RuleBasedStateMachine):
                 assert low + self.live[low][1] <= high
 
 
-TestHeapMachine = HeapMachine.TestCase
-TestHeapMachine.settings = settings(
+TABLES = (
+    "go",
+    "pow2",
+    ((16, 1), (512, 1), (32768, 4)),
+    ((8, 1), (16, 1), (512, 1), (520, 64), (4096, 64), (32768, 64)),
+    (*((8 * k, 1) for k in range(1, 65)), *((1024 + 128 * k, 3) for k in range(62)), (32768, 7)),
+)
+"""Size classes: Go's, few, in spans of many pages, and as many as there may be."""
+
+
+class PolicyMachine(HeapMachine):
+    """The same under what-if policies, alone and together, with the parameters of both versions."""
+
+    @initialize(
+        go=st.sampled_from(["go1.19", "go1.27"]),
+        size_classes=st.sampled_from(TABLES),
+        page_placement=st.sampled_from(["first-fit", "best-fit", "next-fit"]),
+        page_cache_pages=st.sampled_from([0, 8, 16, 32, 64]),
+        grow_early_percent=st.sampled_from([50, 80, 99, 100]),
+    )
+    def start(self, go, **policy):
+        self.begin(HeapParams.of_version(go, arena_bytes=4 << 20, **policy))
+
+
+SETTINGS = settings(
     max_examples=6 if PLAIN else 150,
     stateful_step_count=12 if PLAIN else 60,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
+TestHeapMachine = HeapMachine.TestCase
+TestHeapMachine.settings = SETTINGS
+TestPolicyMachine = PolicyMachine.TestCase
+TestPolicyMachine.settings = SETTINGS

@@ -36,8 +36,9 @@ class NaiveSpans:
         Address, pages and type of each span, by its record.
     """
 
-    def __init__(self, limit=NO_LIMIT, goal=-1, arena_pages=8192):
-        self.pages = naive.NaivePageAlloc()
+    def __init__(self, limit=NO_LIMIT, goal=-1, arena_pages=8192, early=100, **policy):
+        self.pages = naive.NaivePageAlloc(**policy)
+        self.early = early
         self.used = naive.NaiveNeedsZero(arena_pages)
         self.limit, self.goal = limit, goal
         self.caches, self.records = {}, {}
@@ -63,20 +64,28 @@ class NaiveSpans:
 
     def take_pages(self, npages, p):
         """Return (address, scavenged bytes, growth) of pages."""
-        address = 0
-        if p != WITHOUT_P and npages < 16:
+        address, growth = 0, 0
+        used = sum(n for _, n, _ in self.spans.values())
+        if self.early < 100 and 100 * (used + npages) * PAGE > self.early * (self.end - BASE):
+            growth = self.grow(npages)
+        if p != WITHOUT_P and npages < self.pages.cache_pages // 4:
             if p not in self.caches or not self.caches[p].pages:
                 self.caches[p] = self.pages.alloc_to_cache()
             address, scav = self.caches[p].alloc(npages)
         if address:
-            return address, scav, 0
+            return address, scav, growth
         address, scav = self.pages.alloc(npages)
         if address:
-            return address, scav, 0
+            return address, scav, growth
+        assert growth == 0
+        growth = self.grow(npages)
+        return *self.pages.alloc(npages), growth
+
+    def grow(self, npages):
         growth = -(-npages // 512) * 512 * PAGE
         self.pages.grow(self.end, growth)
         self.end += growth
-        return *self.pages.alloc(npages), growth
+        return growth
 
     def scavenge(self, nbytes):
         """Return pages to the OS until it is ``nbytes``, or there are no more; return the bytes."""
@@ -178,8 +187,47 @@ def check_accounts(heap, twin):
     assert int(heap.h.spanalloc.in_use) == 144 * (len(twin.spans) + cached)
 
 
+def run_random_spans(rng, heap, twin):
+    """Make random calls, and compare every answer, every account, and every page in the end."""
+    heap.h.log_spans = 1
+    script = Script(twin)
+    for k in range(OPERATIONS):
+        script.random_step(rng)
+        if k % 10 == 9:
+            script.run(heap)
+            check_accounts(heap, twin)
+    for index in list(twin.spans):
+        script.free(index, 0)
+    script.run(heap)
+    check_accounts(heap, twin)
+    check_pages(heap.state, twin.pages)
+    if COMPILED:  # every page of the heap, one by one
+        verify_heap(heap.h)
+
+
 # memory limit and growth goal in MiB, MiB of an arena
 LIMITS = [(None, None, 64), (20, None, 64), (None, 4, 64), (16, 8, 64), (20, None, 4)]
+
+
+# page placement, pages of a page cache, percent of the mapped heap in use at which it grows
+POLICIES = [
+    *(("first-fit", pages, 100) for pages in (0, 8, 16, 32)),
+    *((placement, pages, 100) for placement in ("best-fit", "next-fit") for pages in (0, 16, 64)),
+    ("first-fit", 64, 80),
+    ("best-fit", 8, 50),
+    ("next-fit", 32, 99),
+]
+
+
+@pytest.mark.parametrize("placement, cache_pages, early", POLICIES)
+def test_random_spans_under_policies(rng, placement, cache_pages, early):
+    for k in range(SEQUENCES):
+        limit = NO_LIMIT if k == 0 else 24 * MIB
+        names = {"page_placement": placement, "page_cache_pages": cache_pages, "grow_early_percent": early}
+        twin = NaiveSpans(limit, 8 * MIB if k else -1, early=early, placement=placement, cache_pages=cache_pages)
+        heap = Spans(room={"span_log": 1 << 10, "spans": 1 << 11}, memory_limit=limit, **names)
+        heap.h.gc_percent_goal = twin.goal
+        run_random_spans(rng, heap, twin)
 
 
 @pytest.mark.parametrize("limit, goal, arena", LIMITS)
@@ -190,17 +238,4 @@ def test_random_spans(rng, limit, goal, arena):
         room = {"heap_arenas": 200, "span_log": 1 << 10, "spans": 1 << 11}
         heap = Spans(room=room, memory_limit=limit_bytes, arena_bytes=arena * MIB)
         heap.h.gc_percent_goal = goal_bytes
-        heap.h.log_spans = 1
-        script = Script(NaiveSpans(limit_bytes, goal_bytes, arena * 128))
-        for k in range(OPERATIONS):
-            script.random_step(rng)
-            if k % 10 == 9:
-                script.run(heap)
-                check_accounts(heap, script.twin)
-        for index in list(script.twin.spans):
-            script.free(index, 0)
-        script.run(heap)
-        check_accounts(heap, script.twin)
-        check_pages(heap.state, script.twin.pages)
-        if COMPILED:  # every page of the heap, one by one
-            verify_heap(heap.h)
+        run_random_spans(rng, heap, NaiveSpans(limit_bytes, goal_bytes, arena * 128))
