@@ -1,5 +1,7 @@
 """Trace: columns in, the same columns out in any batches; wrong events are named."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -174,6 +176,14 @@ def test_wrong_rows(rows):
 def test_wrong_prefix():
     with pytest.raises(ValueError, match="n = -1"):
         small().prefix(-1)
+
+
+def test_traces_go_to_other_processes():
+    """Studies send them to workers."""
+    for trace in (small(), mh.workloads.load("slow-leak", seed=2, scale=0.001), small().prefix(3)):
+        again = pickle.loads(pickle.dumps(trace))
+        assert joined(again.batches()) == joined(trace.batches())
+        assert again.digest == trace.digest and again.meta == trace.meta
 
 
 def test_an_empty_trace():

@@ -18,6 +18,8 @@ module                    Go file, and what it owns
 ``generate_structs``      record types of the workload generator
 ``chunk_lists``           the generator's lists
 ``timing_wheel``          deaths in order of time
+``generate_draw``         chance, and rows of events
+``generate_phases``       phases of a workload, and what its caches hold
 ``generate``              events of a workload
 ``trace_ids``             events of a trace checked, ids made dense
 ``mksizeclasses``         mksizeclasses.go: the size-class table by rule (plain Python)

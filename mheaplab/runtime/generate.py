@@ -17,23 +17,11 @@ larger, and the same step is tried again.
 import numpy as np
 
 from ._jit import kentry, kinline, kjit
-from .chunk_lists import (
-    chunk_count,
-    chunk_free_put,
-    chunk_next,
-    chunk_shorten,
-    has_chunks,
-    list_last,
-    list_pop,
-    list_push,
-)
+from .chunk_lists import has_chunks, list_push
+from .generate_draw import S32, below, bury, bury_due, pick_cell, put_row, value_in_cell
+from .generate_phases import close_phase, end_phase, evict_one, hold, phase_is_over, start_phase
 from .generate_structs import (
-    AT_RANDOM,
     BY_LIFETIME,
-    CERTAIN,
-    CHUNK_ENTRIES,
-    CHUNK_WORDS,
-    CLOSING,
     DONE,
     ENDING,
     IN_GROUPS,
@@ -44,304 +32,24 @@ from .generate_structs import (
     NEEDS_RINGS,
     OLDEST_FIRST,
     RUNNING,
-    SECOND_CHANCE,
     SKEWED,
     STACK_BITS,
     STARTING,
     STAYS,
     STREAM_BITS,
-    TIME_SHIFT,
-    cell_at,
-    chunk_word,
-    drop_share,
     free_id,
-    free_id_set,
-    held_at,
-    id_set,
-    kind_set,
-    may_hold,
-    noscan_set,
     open_group,
-    p_set,
     phase_plan,
     ring_at,
-    size_set,
-    slot_head,
-    slot_set,
     stream_plan,
-    time_set,
 )
 from .intrinsics import ctz64
 from .splitmix import GOLDEN, mix
 from .timing_wheel import wheel_put, wheel_put_list, wheel_take
-from .trace_events import ALLOC, DEATH, FORCED_GC, PHASE, STACK_ALLOC, STACK_FREE
+from .trace_events import ALLOC, FORCED_GC, STACK_ALLOC
 
-LOW = np.uint64(0xFFFFFFFF)
-S11, S32 = np.uint64(11), np.uint64(32)
 G1, G2, G3, G4, G5, G6 = (np.uint64(k * int(GOLDEN) % 2**64) for k in range(1, 7))
 TOP_P = np.uint64(1 << 62)
-TWO_M53 = 2.0**-53
-
-
-# ---------------------------------------------------------------------------------------------------- chance
-
-
-@kjit
-def next_random(g):
-    """Return 64 random bits. Modifies g."""
-    g.rng = g.rng + GOLDEN
-    return mix(g.rng)
-
-
-@kinline
-def below(r, count):
-    """Return a number from 0 to ``count`` - 1 (less than 2**32) made of the upper half of ``r``."""
-    return np.int64(((r >> S32) * np.uint64(count)) >> S32)
-
-
-@kinline
-def pick_cell(g, first, count, r):
-    """Return the cell that ``r`` falls into, of the ``count`` from ``first`` on."""
-    i = first + below(r, count)
-    cell = cell_at(g, i)
-    # Both are read, so that the choice costs no branch, which would be wrong half of the time.
-    keep, other = cell.keep, cell.other
-    return cell_at(g, i if np.int64(r & LOW) < keep else first + other)
-
-
-@kinline
-def value_in_cell(cell, r):
-    """Return the value that ``r`` picks in ``cell``."""
-    return cell.least + np.int64(cell.width * (np.float64(np.int64(r >> S11)) * TWO_M53))
-
-
-# ---------------------------------------------------------------------------------------------------- rows
-
-
-@kinline
-def put_row(g, n, kind, p, amount, noscan, name):
-    """Write row ``n``. Modifies the columns."""
-    kind_set(g, n, kind)
-    p_set(g, n, p)
-    size_set(g, n, amount)
-    noscan_set(g, n, noscan)
-    id_set(g, n, name)
-    time_set(g, n, g.time >> np.int64(TIME_SHIFT))
-
-
-@kinline
-def bury(g, n, entry):
-    """Write the death of ``entry`` in row ``n``, which is all 0, and free its id. Modifies g, ids, columns."""
-    name = np.int64(entry & LOW)
-    order = np.int64(entry >> np.uint64(STACK_BITS))
-    if order != 0:
-        put_row(g, n, STACK_FREE, g.on_p, np.int64(1) << order, 0, name)
-    else:
-        kind_set(g, n, DEATH)
-        id_set(g, n, name)
-        time_set(g, n, g.time >> np.int64(TIME_SHIFT))
-    free_id_set(g, g.ids_free, name)
-    g.ids_free += 1
-
-
-@kjit
-def bury_due(g, n, rows):
-    """Write the deaths of what is due, as far as there are rows; return the next row. Modifies g, chunks, columns."""
-    chunk = g.due
-    while chunk != 0 and n < rows:
-        head = chunk_word(g, chunk * np.int64(CHUNK_WORDS))
-        count = chunk_count(head)
-        left = max(count - (rows - n), np.int64(0))
-        for k in range(count, left, -1):
-            bury(g, n, chunk_word(g, chunk * np.int64(CHUNK_WORDS) + k))
-            n += 1
-        if left != 0:
-            chunk_shorten(g, chunk, left)
-        else:
-            chunk_free_put(g, chunk)
-            chunk = chunk_next(head)
-    g.due = chunk
-    return n
-
-
-# ---------------------------------------------------------------------------------------------------- phases
-
-
-@kjit
-def start_phase(g, n):
-    """Write the phase's mark in row ``n`` and set what changes with it. Modifies g, streams, columns."""
-    phase = phase_plan(g, g.phase)
-    g.time += phase.idle_time
-    put_row(g, n, PHASE, 0, g.phase, 0, 0)
-    g.allocs = 0
-    g.phase_clock = g.clock
-    g.collect_at = g.clock + phase.collect_every
-    g.on_p = phase.ps - 1
-    g.run_left = 0
-    for s in range(g.streams_len):
-        stream_plan(g, s).may_hold = may_hold(g, g.phase * g.streams_len + s)
-    g.evict = 0
-    g.evict_end = g.streams_len
-    g.stage = RUNNING
-
-
-@kinline
-def phase_is_over(g, phase):
-    """Whether the phase has allocated what it was to allocate."""
-    if phase.by_bytes != 0:
-        return g.clock - g.phase_clock >= phase.amount
-    return g.allocs >= phase.amount
-
-
-@kjit
-def is_dropped(g, entry):
-    """Whether ``entry`` dies at the end of the phase. Modifies g."""
-    s = np.int64((entry >> np.uint64(STREAM_BITS)) & np.uint64(0xFFFF))
-    share = drop_share(g, g.phase * g.streams_len + s)
-    return share != 0 and (share >= CERTAIN or np.int64(next_random(g) >> S32) < share)
-
-
-@kjit
-def drop_from_list(g, chunk):
-    """Return the list ``chunk`` without what dies at the end of the phase, in the same order. Modifies g, chunks."""
-    aside = np.int64(0)
-    while chunk != 0:
-        chunk, entry = list_pop(g, chunk)
-        if is_dropped(g, entry):
-            g.due = list_push(g, g.due, entry)
-        else:
-            aside = list_push(g, aside, entry)
-    while aside != 0:
-        aside, entry = list_pop(g, aside)
-        chunk = list_push(g, chunk, entry)
-    return chunk
-
-
-@kjit
-def drop_from_ring(g, s):
-    """Take what dies at the end of the phase out of what stream ``s`` holds. Modifies g, streams, rings, chunks."""
-    stream = stream_plan(g, s)
-    ring = ring_at(g, stream.row)
-    kept = np.int64(0)
-    for k in range(ring.count):
-        item = held_at(g, place(g, stream, k))
-        entry, amount = item.entry, item.amount
-        if is_dropped(g, entry):
-            g.due = list_push(g, g.due, entry)
-            stream.live -= amount
-        else:
-            to = held_at(g, place(g, stream, kept))
-            to.entry = entry
-            to.amount = amount
-            kept += 1
-    ring.count = kept
-
-
-@kjit
-def drop_all(g):
-    """Make due what dies with the phase: of wheel, groups, what stays, what is held, in this order. Modifies all."""
-    for slot in range(g.wheel_len):
-        if slot_head(g, slot) != 0:
-            slot_set(g, slot, drop_from_list(g, slot_head(g, slot)))
-    for k in range(g.groups_len):
-        group = open_group(g, k)
-        group.head = drop_from_list(g, group.head)
-        group.tail = list_last(g, group.head)
-    g.stay = drop_from_list(g, g.stay)
-    for s in range(g.streams_len):
-        if stream_plan(g, s).dies >= OLDEST_FIRST:
-            drop_from_ring(g, s)
-
-
-@kjit
-def drops_something(g):
-    """Whether the phase's end may kill anything."""
-    for s in range(g.streams_len):
-        if drop_share(g, g.phase * g.streams_len + s) != 0:
-            return True
-    return False
-
-
-@kjit
-def end_phase(g):
-    """Make due what dies at the end of the phase, or ask for room to do so. Modifies all."""
-    g.stage = CLOSING
-    if not drops_something(g):
-        return
-    # A list gives back chunks as it is emptied, so all lists need three more; rings give back nothing.
-    chunks = np.int64(4)
-    for k in range(g.ring_ends_len):
-        chunks += ring_at(g, k).count // CHUNK_ENTRIES + 1
-    if not has_chunks(g, chunks):
-        g.stage = ENDING
-        g.needs = NEEDS_CHUNKS
-        return
-    drop_all(g)
-
-
-@kjit
-def close_phase(g, n):
-    """Force the collection at the end of a phase, if there is one; return the next row. Modifies g, columns."""
-    how = phase_plan(g, g.phase).collect_end
-    if how != 0:
-        put_row(g, n, FORCED_GC, g.on_p, how - 1, 0, 0)
-        n += 1
-    g.phase += 1
-    g.stage = STARTING
-    if g.phase == g.phases_len:
-        g.stage = DONE
-    return n
-
-
-# ---------------------------------------------------------------------------------------------------- held streams
-
-
-@kinline
-def place(g, stream, k):
-    """Return where the ring of ``stream`` has its item ``k``, counted from the oldest."""
-    return stream.row * g.places + ((ring_at(g, stream.row).head + k) & (g.places - 1))
-
-
-@kinline
-def evict_one(g, s):
-    """Take one object out of what stream ``s`` holds and return its entry. Modifies g, streams, rings."""
-    stream = stream_plan(g, s)
-    ring = ring_at(g, stream.row)
-    first = held_at(g, place(g, stream, 0))
-    entry, amount = first.entry, first.amount
-    if stream.dies == AT_RANDOM:
-        # The oldest takes the place of the one that goes.
-        item = held_at(g, place(g, stream, below(next_random(g), ring.count)))
-        oldest, its_amount = entry, amount
-        entry, amount = item.entry, item.amount
-        item.entry = oldest
-        item.amount = its_amount
-    elif stream.dies == SECOND_CHANCE:
-        while np.int64(next_random(g) >> S32) < stream.again:
-            item = held_at(g, place(g, stream, ring.count))
-            item.entry = entry
-            item.amount = amount
-            ring.head = (ring.head + 1) & (g.places - 1)
-            item = held_at(g, place(g, stream, 0))
-            entry, amount = item.entry, item.amount
-    ring.head = (ring.head + 1) & (g.places - 1)
-    ring.count -= 1
-    stream.live -= amount
-    return entry
-
-
-@kinline
-def hold(g, s, entry, amount):
-    """Add an object of ``amount`` bytes to what stream ``s`` holds. Modifies g, streams, rings."""
-    stream = stream_plan(g, s)
-    ring = ring_at(g, stream.row)
-    item = held_at(g, place(g, stream, ring.count))
-    item.entry = entry
-    item.amount = amount
-    ring.count += 1
-    stream.live += amount
-    g.evict = s
-    g.evict_end = s + 1
 
 
 # ---------------------------------------------------------------------------------------------------- births

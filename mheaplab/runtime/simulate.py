@@ -211,8 +211,9 @@ def _other(h, kind, number, nbytes, p):
         h.current_p = p
         gc_forced(h, nbytes == 1)
     elif kind == PHASE:
-        h.sim.phase = nbytes
+        # The sample is the last of the phase that ends here.
         take_sample(h, WHY_PHASE)
+        h.sim.phase = nbytes
         h.sim.check_at = h.sim.events
     else:
         raise BadEvent("kind of event is unknown", kind)

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import FormatError
-from ..runtime.trace_events import TraceEvents
+from ..runtime.trace_events import TRACE_TYPES, TraceEvents
 from ..runtime.trace_ids import fingerprint
 from .trace import Trace, checked_meta
 
@@ -230,12 +230,12 @@ class ParquetSource:
         """Return the events of row group ``i``."""
         try:
             table = file.read_row_group(i, columns=list(TYPES), use_threads=False)
-            columns = {name: table.column(name).combine_chunks() for name in TYPES}
+            columns = {name: table.column(name) for name in TYPES}
             lengths = {len(c) for c in columns.values()}
             nulls = sum(c.null_count for c in columns.values())
             if len(lengths) != 1 or nulls:
                 raise FormatError(f"{self.path}: row group {i}: columns of {lengths} rows, {nulls} without a value")
-            events = TraceEvents(**{name: _numpy(column) for name, column in columns.items()})
+            events = TraceEvents(*(_numpy(columns[name], getattr(TRACE_TYPES, name)) for name in TraceEvents._fields))
         except FormatError:
             raise
         except _unreadable() as err:
@@ -257,10 +257,13 @@ class ParquetSource:
         return found.hexdigest()
 
 
-def _numpy(column):
-    """Return an Arrow array without nulls as an array of one's own."""
-    found = column.to_numpy(zero_copy_only=False)
-    return found.view(np.uint8) if found.dtype == bool else found.copy()
+def _numpy(column, dtype):
+    """Return a chunked Arrow array without nulls as an array of one's own, which can be written to."""
+    found, at = np.empty(len(column), dtype), 0
+    for chunk in column.chunks:
+        found[at : at + len(chunk)] = chunk.to_numpy(zero_copy_only=False)
+        at += len(chunk)
+    return found
 
 
 def _first_line(err):

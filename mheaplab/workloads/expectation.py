@@ -14,6 +14,9 @@ A statement is a dict.  It takes one number from the run and says in which range
 
 and ``{"cycles_least": n}`` or ``{"cycles_most": n}`` bound the number of collections.
 
+Statements about phases need a column ``phase`` in the samples; the sample at a phase's mark still belongs to the phase
+that ends there, after whatever died with it.
+
 ``{"column": "free_slots", "over": "in_use", "at": "end", "least": 0.5}`` says that in the end at least half of the
 bytes in use are free slots.
 """
