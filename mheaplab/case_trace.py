@@ -78,6 +78,8 @@ class CaseTrace:
         ``bitmap_spans`` and ``work_buffers`` (left out).
     collections : numpy.ndarray, structured
         Where Go collected: one row per recorded collection, columns ``COLLECTIONS``.
+    row : numpy.ndarray of int64
+        Rows of the trace before each recorded event, and all of them.
     memstats_row : int
         Rows of the trace before the program read its MemStats.
     death : numpy.ndarray of int64
@@ -89,6 +91,7 @@ class CaseTrace:
     columns: dict = field(repr=False)
     counts: dict
     collections: np.ndarray = field(repr=False)
+    row: np.ndarray = field(repr=False)
     memstats_row: int
     death: np.ndarray = field(repr=False)
     survival: dict = field(repr=False)
@@ -264,23 +267,27 @@ def case_trace(case, *, seed=0, look="begin"):
     ValueError
         If ``look`` is neither of the two.
     """
-    lives = Lives(case, look)
+    return trace_of_lives(Lives(case, look), seed)
+
+
+def trace_of_lives(lives, seed):
+    """Return the :class:`CaseTrace` of a recording that has been read already, for several draws of it."""
+    case = lives.case
     at, survival = draw_deaths(lives, seed)
     death = np.full(len(case), -1, np.int64)
     malloc = np.flatnonzero(lives.opener >= 0)
-    row = np.searchsorted(lives.born, lives.opener[malloc])
-    death[malloc] = at[row]
+    death[malloc] = at[np.searchsorted(lives.born, lives.opener[malloc])]
     rows = _rows(lives, death)
-    collections = np.zeros(len(lives.end), COLLECTIONS)
+    # A death at event e stands before it.
     before = rows["at"] - (rows["kind"] == DEATH)
+    row = np.searchsorted(before, np.arange(len(case) + 1))
+    collections = np.zeros(len(lives.end), COLLECTIONS)
     collections["begin_event"], collections["end_event"] = lives.begin, lives.end
-    # A death at event e stands before it, so before marking begins there.
-    collections["begin_row"] = np.searchsorted(before, lives.begin)
-    collections["end_row"] = np.searchsorted(before, lives.end)
+    collections["begin_row"], collections["end_row"] = row[lives.begin], row[lives.end]
     collections["allocated"], collections["forced"] = lives.clock[lives.begin], lives.forced()[0]
     columns = {name: np.ascontiguousarray(rows[name]) for name in ("kind", "p", "size", "noscan", "id")}
-    memstats_row = int(np.searchsorted(before, memstats_point(case.events)))
-    return CaseTrace(columns, _counts(lives, death), collections, memstats_row, death, survival)
+    memstats_row = int(row[memstats_point(case.events)])
+    return CaseTrace(columns, _counts(lives, death), collections, row, memstats_row, death, survival)
 
 
 def trace_of_case(case, *, seed=0):
