@@ -62,6 +62,11 @@ class TimeParams(Checked):
         3_000, "bytes", range(1 << 40),
         "stacks that are scanned beside those in the trace", "runtime/mgcpacer.go lastStackScan",
     )  # fmt: skip
+    stack_used_bytes: int = parameter(
+        280, "bytes", range(1 << 31),
+        "part of each stack in the trace that is in use, and so is scanned, when a collection looks at it",
+        "runtime/mgcmark.go scanstack",
+    )  # fmt: skip
     sweep_span_ns: float = parameter(
         400.0, "ns", Between(0.0, 1e9), "time to sweep a span", "runtime/mgcsweep.go sweepLocked.sweep"
     )

@@ -181,6 +181,7 @@ def _stack_alloc(h, number, nbytes, p):
 def _count_stack(h, nbytes, p):
     """addScannableStack, and the account of what will be scanned."""
     h.sim.stack_live += nbytes
+    h.sim.stack_count += np.int64(1) if nbytes > 0 else np.int64(-1)
     held = gc_controller_add_scannable_stack(h.controller, np.int64(h.sim.max_stack_held[p]), nbytes)
     h.sim.max_stack_held[p] = held
 
