@@ -59,6 +59,13 @@ def test_nothing_by_nothing_is_in_no_range():
     assert check_expectation([{"column": "free_slots", "over": "in_use", "at": "end", "least": 0}], zero, CYCLES)
 
 
+def test_an_empty_heap_is_left_out_of_a_mean():
+    rows = np.concatenate([SAMPLES[:1], SAMPLES])
+    rows["in_use"][0] = rows["free_slots"][0] = 0
+    statement = {"column": "free_slots", "over": "in_use", "at": "mean"}
+    assert measure(statement, rows, CYCLES) == measure(statement, SAMPLES, CYCLES)
+
+
 @pytest.mark.parametrize(
     ("statement", "samples", "message"),
     [

@@ -95,6 +95,9 @@ def _at(values, place, table):
         raise ValueError(f"{place!r}: the run has no rows")
     if isinstance(place, dict):
         return values[_rows_of_phase(table, place["phase"])[-1]]
+    if place in ("max", "min", "mean") and not np.isnan(values).all():
+        # Before the first allocation a share of the heap is a share of nothing.
+        values = values[~np.isnan(values)]
     picks = {
         "start": lambda v: v[0],
         "end": lambda v: v[-1],
