@@ -291,7 +291,7 @@ def trace_of_lives(lives, seed):
 
 
 def trace_of_case(case, *, seed=0):
-    """Return a recorded case as a :class:`Trace`, for a twin that frees what is dead when marking ends.
+    """Return a recorded case as a :class:`Trace`.
 
     Parameters
     ----------
@@ -308,6 +308,6 @@ def trace_of_case(case, *, seed=0):
     FormatError
         If an event contradicts the heap.
     """
-    made = case_trace(case, seed=seed, look="end")
+    made = case_trace(case, seed=seed)
     deaths = "drawn between the collections of the recording, by its survival curves"
     return Trace.from_arrays(**made.columns, go=case.go, program=case.name, deaths=deaths, origin=f"case {case.name}")

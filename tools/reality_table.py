@@ -61,7 +61,7 @@ class Recorded:
         self.program = program_of(self.case.name)
         self.gogc = gogc_of(self.program)
         self.globals = GLOBALS.get(self.program, GLOBALS_OF_CASES_GO)
-        self.lives = Lives(self.case, "end")
+        self.lives = Lives(self.case, "begin")
         self.stats = json.loads(Path(f"{path}.memstats.json").read_text())
         self.stop = self._stop()
         self.ends = self.lives.end[self.lives.end < self.stop]

@@ -13,7 +13,7 @@ from .mheap_arena import span_of
 from .mheap_gcbits import bitmap_words
 from .mheap_tiny import tiny_count
 from .mpallocbits import low_mask
-from .sim_objects import ADDR_BITS, ADDR_MASK, CLASS_MASK, DIED_BLACK, IS_STACK, IS_TINY
+from .sim_objects import ADDR_BITS, ADDR_MASK, CLASS_MASK, DIED_MARKING, IS_STACK, IS_TINY
 from .structs import GC_OFF, MAX_TINY_SIZE, SPAN_IN_USE, SPAN_MANUAL
 from .tables import deaths, objects, span, tiny_counts
 from .verify import verify_heap
@@ -132,7 +132,7 @@ def _verify_deaths(h):
     """R5 and R7: the dead that wait are allocated, and with what lives they are no more than what is."""
     waiting = np.int64(0)
     for k in range(np.int64(h.deaths_len)):
-        addr = np.int64(deaths(h, k) & ~DIED_BLACK)
+        addr = np.int64(deaths(h, k) & ~DIED_MARKING)
         index = _is_slot_taken(h, addr)
         if index == 0:
             raise Violation("R5", addr)
