@@ -37,7 +37,7 @@ from .sim_structs import (
     WHY_MARK_START,
     WHY_SWEEP_END,
 )
-from .stack import free_stack_spans, stackcache_clear
+from .stack import free_stack_spans
 from .structs import GC_MARK, GC_OFF, NO
 from .tables import deaths, deaths_set
 
@@ -132,8 +132,6 @@ def cycle_end(h):
     cycle_end_marking(h, live_end)
     free_stack_spans(h)
     flush_mcaches(h)
-    for p in range(np.int64(sim.ps_used)):
-        stackcache_clear(h, np.int64(p))
     sim.cycles_done += 1
     sim.cycle_open = np.int64(1)
     sim.sweep_open = np.int64(1)

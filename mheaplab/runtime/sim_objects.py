@@ -26,6 +26,7 @@ from .mcache import mcache_release_all, p_or_p0
 from .mheap_arena import span_of_unchecked
 from .mheap_gcbits import gc_bits_is_set, gc_bits_set
 from .mheap_tiny import tiny_count, tiny_count_add, tiny_count_remove
+from .stack import stackcache_clear
 from .structs import GC_MARK, MAX_TINY_SIZE, PAGE_SHIFT
 from .tables import deaths_set, objects_set, span
 
@@ -157,9 +158,15 @@ def object_dies(h, number, entry):
 
 @kjit
 def flush_mcaches(h):
-    """mcache.prepareForSweep of every P that has run: spans go back, and tiny blocks are no longer filled."""
+    """mcache.prepareForSweep, which every P that has run does for itself: spans and stacks go back.
+
+    Its tiny block is no longer filled.
+    """
+    running = np.int64(h.current_p)
     for p in range(np.int64(h.sim.ps_used)):
         block = np.int64(h.allp[p].mcache.tiny)
         h.current_p = np.int64(p)
         mcache_release_all(h, np.int64(p))
+        stackcache_clear(h, np.int64(p))
         tiny_block_left(h, block)
+    h.current_p = running

@@ -147,6 +147,7 @@ def _alloc(h, number, nbytes, noscan, p):
     assisted = sim.stalled
     if h.gcphase == GC_MARK and sim.paid != sim.events + 1:
         sim.paid = sim.events + 1
+        h.current_p = p
         _pay_debt(h, nbytes, p)
         assisted = sim.stalled
     old_block = np.int64(h.allp[p_or_p0(p)].mcache.tiny)
