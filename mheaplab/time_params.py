@@ -36,7 +36,7 @@ class TimeParams(Checked):
         "program time from one allocation to the next, of one P", "not in Go: the time model",
     )  # fmt: skip
     byte_ns: float = parameter(
-        0.5, "ns", Between(0.0, 1e6),
+        0.17, "ns", Between(0.0, 1e6),
         "further program time for each byte allocated, of one P", "not in Go: the time model",
     )  # fmt: skip
     idle_share: float = parameter(
@@ -48,8 +48,14 @@ class TimeParams(Checked):
         1.0, "ns", Between(1e-3, 1e6), "time in which one worker scans a byte", "runtime/mgcmark.go gcDrain"
     )
     scan_share: float = parameter(
-        0.75, "", Between(0.0, 1.0),
+        0.9, "", Between(0.0, 1.0),
         "part of an object with pointers that is scanned: up to its last pointer", "runtime/malloc.go scanSize",
+    )  # fmt: skip
+    keeps_dying: bool = parameter(
+        True, "", (False, True),
+        "whether a collection keeps what dies while it marks, as Go's write barrier does; if not, it keeps of these only "
+        "what was born since marking began",
+        "runtime/mbarrier.go",
     )  # fmt: skip
     cycle_us: float = parameter(
         100.0, "µs", Between(0.0, 1e9),
@@ -68,7 +74,7 @@ class TimeParams(Checked):
         "runtime/mgcmark.go scanstack",
     )  # fmt: skip
     sweep_span_ns: float = parameter(
-        400.0, "ns", Between(0.0, 1e9), "time to sweep a span", "runtime/mgcsweep.go sweepLocked.sweep"
+        250.0, "ns", Between(0.0, 1e9), "time to sweep a span", "runtime/mgcsweep.go sweepLocked.sweep"
     )
     background_sweep_per_ms: float = parameter(
         1.0, "spans/ms", Between(0.0, 1e6),

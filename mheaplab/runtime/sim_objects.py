@@ -7,6 +7,8 @@ dead stand in the list ``deaths`` until a collection unmarks them: between two c
 A collection frees what was dead when it began to mark.  What is allocated while it marks is black, as in Go
 (gcmarknewobject), and what dies while it marks is kept as well: the write barrier shades a pointer that is about to be
 lost (mbarrier.go), and stacks are scanned first of all.  The list says so with a bit, and the next collection gets it.
+With ``keeps_dying`` off, what is dead when marking ends is freed, but for what was born since it began; this takes a
+mark on each newborn, as Go sets it.
 
 The accounts ``live``, ``live_scan`` and ``live_objects`` follow births and deaths.  ``slots_taken`` counts slots as
 they are handed out; with what sweeping freed it gives garbage and free slots without a walk over the spans.
@@ -22,7 +24,7 @@ from .malloc import mallocgc_span_class
 from .mbitmap import mspan_obj_index
 from .mcache import mcache_release_all, p_or_p0
 from .mheap_arena import span_of_unchecked
-from .mheap_gcbits import gc_bits_set
+from .mheap_gcbits import gc_bits_is_set, gc_bits_set
 from .mheap_tiny import tiny_count, tiny_count_add, tiny_count_remove
 from .stack import stackcache_clear
 from .structs import GC_MARK, MAX_TINY_SIZE, PAGE_SHIFT
@@ -57,6 +59,13 @@ def blacken(h, addr):
 
 
 @kjit
+def _is_black(h, addr):
+    """Whether the object at ``addr`` was born since marking began: nothing else has a mark yet."""
+    s = span(h, span_of_unchecked(h, addr))
+    return gc_bits_is_set(h, s.gcmark_bits, mspan_obj_index(s, addr))
+
+
+@kjit
 def blacken_tiny_blocks(h):
     """gcMarkTinyAllocs: the blocks that mcaches fill are black when marking begins."""
     for p in range(np.int64(h.sim.ps_used)):
@@ -71,7 +80,7 @@ def note_death(h, addr):
     n = np.int64(h.deaths_len)
     h.deaths_len = n + 1
     entry = np.uint64(addr)
-    if h.gcphase == GC_MARK:
+    if h.gcphase == GC_MARK and (h.sim.params.keeps_dying != 0 or _is_black(h, addr)):
         entry |= DIED_MARKING
     deaths_set(h, n, entry)
 

@@ -54,6 +54,7 @@ SIM_PARAMS = struct(
     ("idle_share", "f8"),  # part of all Ps' time in which the program has nothing to run
     ("scan_byte_ns", "f8"),  # time of one worker to scan a byte, ns
     ("scan_share", "f8"),  # part of an object with pointers that is scanned
+    ("keeps_dying", "i8"),  # 1: what dies while the collector marks is kept by this collection, as Go's barrier does
     ("cycle_ns", "f8"),  # time of a collection's fixed work (stopping the world twice, roots), ns
     ("globals_bytes", "i8"),  # bytes of global variables that are scanned
     ("stack_bytes", "i8"),  # bytes of stacks that are scanned beside those in the trace
