@@ -1,12 +1,13 @@
 """A run of the twin's own, written down as a recording would have it, and replayed by the kernel that Go's runs prove.
 
-``Lockstep`` drives two heaps.  The first runs a program by itself, an event at a time with a sample after each, so that
-samples and counters tell in which order it swept, scavenged and collected, and how much.  The second gets that as the
-events of a recorded case: sweeps by credit with their allocation, all others one by one, collections with their dead
-objects.  What it answers must be what the first heap did, address by address, and so must all accounts.
+``Lockstep`` drives two heaps.  The first runs a program by itself, an event at a time with a sample before each, so
+that samples and counters tell in which order it swept, scavenged and collected, and how much.  The second gets that as
+the events of a recorded case: sweeps by credit with their allocation, all others one by one, collections with their
+dead objects.  What it answers must be what the first heap did, address by address, and so must all accounts.
 
-Who is dead is not asked of the first heap: a naive model of the rules says it.  A collection frees what was dead when it
-began to mark.  Tiny objects die with the last of their block, and a block that an mcache fills at that moment stays.
+Who is dead is not asked of the first heap: a naive model of the rules says it.  A collection frees what was dead when
+it began to mark or, if the parameters have it so, what is dead when that ends and was not born meanwhile.  Tiny objects
+die with the last of their block, and a block that an mcache fills when marking begins stays.
 """
 
 import numpy as np
@@ -39,8 +40,8 @@ QUANTUM_PAGES = 8
 """Pages that the background scavenger asks for at a time."""
 TINY = 16
 SCALARS = (
-    "sweepgen pages_in_use pages_swept reclaim_index reclaim_credit sweep_arenas central_index sweep_drained heap_marked"
-    " search_addr heap_arenas_len spans_len gcphase bits_words allspans n_hints cur_arena_base"
+    "sweepgen pages_in_use pages_swept reclaim_index reclaim_credit sweep_arenas central_index sweep_drained"
+    " heap_marked search_addr heap_arenas_len spans_len gcphase bits_words allspans n_hints cur_arena_base"
 ).split()
 """Fields of the heap that must agree after every event."""
 APART = ("scavenged_background", "scavenged_allocation", "scavenged_all")
@@ -61,12 +62,19 @@ def new_heaps(params):
 
 
 class Reachable:
-    """Which slots the program can reach, and which a collection frees: naive, by address."""
+    """Which slots the program can reach, and which a collection frees: naive, by address.
 
-    def __init__(self):
+    Parameters
+    ----------
+    keeps_dying : bool
+        Whether a collection keeps what dies while it marks, or of that only what is black.
+    """
+
+    def __init__(self, keeps_dying):
+        self.keeps_dying = keeps_dying
         self.slots = {}  # address -> [objects in it that live, event that took it]
         self.slot_of = {}  # number of an object -> address of its slot
-        self.doomed = []
+        self.doomed, self.black, self.marking = [], set(), False
 
     def born(self, number, address, nbytes, noscan, event):
         """An object was allocated."""
@@ -75,6 +83,8 @@ class Reachable:
         if slot not in self.slots:
             assert slot == address, "an object begins inside a slot that is not there"
             self.slots[slot] = [0, event]
+            if self.marking:
+                self.black.add(slot)
         else:
             assert tiny and self.slots[slot][0] < TINY, "a slot was handed out twice"
         self.slots[slot][0] += 1
@@ -90,10 +100,14 @@ class Reachable:
 
     def marking_begins(self, blocks):
         """Note what this collection frees: what is dead, but for the tiny ``blocks`` that mcaches fill."""
-        self.doomed = [slot for slot in self.dead() if slot not in blocks]
+        self.marking, self.black = True, set(blocks)
+        self.doomed = [slot for slot in self.dead() if slot not in self.black]
 
     def marking_ends(self):
         """Return the events that allocated what is freed, and forget it."""
+        self.marking = False
+        if not self.keeps_dying:
+            self.doomed = [slot for slot in self.dead() if slot not in self.black]
         return sorted(self.slots.pop(slot)[1] for slot in self.doomed)
 
 
@@ -184,7 +198,7 @@ class Lockstep:
         self.sim, go = new_heaps(params)
         self.go = Replayed(go)
         self.h = self.sim.h
-        self.reachable = Reachable()
+        self.reachable = Reachable(params.keeps_dying)
         self.births = {}  # number -> event of the replay
         self.addresses, self.rows = [], []
         self.collections = self.kept = 0
@@ -338,7 +352,8 @@ class Lockstep:
         for name in a.dtype.names:
             if name not in OF_TRACE:
                 wrong = np.flatnonzero(a[name] != b[name]).tolist()
-                assert not wrong, f"{name} of span {wrong[0]} is {a[name][wrong[0]]}, but in the replay {b[name][wrong[0]]}"
+                pair = wrong and (a[name][wrong[0]], b[name][wrong[0]])
+                assert not wrong, f"{name} of span {wrong[0]} is {pair[0]}, but in the replay {pair[1]}"
         self.rows.append(self.sim.take_rows())
         self.go.rows.append(self.go.state.take_rows())
         mine, its = np.concatenate(self.rows), np.concatenate(self.go.rows)

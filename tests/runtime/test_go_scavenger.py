@@ -1,10 +1,10 @@
 """Go's own background scavenger as oracle: how long that of Go 1.19 slept after made-up work, exactly.
 
-``data/go/scavenger-go1.19.npz`` holds the turns of the real scavenger's loop in several scenarios (``tools/scavenger_go``
-records them; ``data/README.md`` names the columns): steady work on 1 to 16 Ps, bursts, long work, a clock that is too
-coarse, sleeps that last longer than asked, a controller that fails and cools down, nothing to do, and anything.  Here
-``scavenger_wake`` takes the same turns in a heap that has as much to give back, at the same speed.  Everything must be
-equal to the bit: bytes given back, work, sleep, ratio, the controller's integral, and the cooldown.
+``data/go/scavenger-go1.19.npz`` holds the turns of the real scavenger's loop in several scenarios (recorded by
+``tools/scavenger_go``, whose ``record_scavenger.py`` names the columns): steady work on 1 to 16 Ps, bursts, long work,
+a clock that is too coarse, sleeps that last longer than asked, a controller that fails and cools down, nothing to do,
+and anything.  Here ``scavenger_wake`` takes the same turns in a heap that has as much to give back, at the same speed.
+Everything must be equal to the bit: bytes given back, work, sleep, ratio, the controller's integral, and the cooldown.
 """
 
 import pathlib
@@ -27,8 +27,9 @@ MOST = None if COMPILED else 20
 def turns(name):
     """Return the recorded turns of a scenario, as dicts."""
     k = SCENARIOS.index(name)
-    columns = {key.removeprefix("step."): GO[key][STARTS[k] : STARTS[k + 1]].tolist() for key in GO if key[:5] == "step."}
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)][:MOST]
+    names = [key for key in GO if key.startswith("step.")]
+    rows = zip(*(GO[key][STARTS[k] : STARTS[k + 1]].tolist() for key in names), strict=True)
+    return [dict(zip((key.removeprefix("step.") for key in names), row, strict=True)) for row in rows][:MOST]
 
 
 class Scavenger(Sim):

@@ -39,7 +39,8 @@ def marking(work=1_000_000, **changes):
 )
 def test_the_collector_has_a_quarter_and_idle_ps_help_it(procs, idle_share, speed, while_marking, idle):
     heap = Sim(procs=procs, idle_share=idle_share)
-    assert (heap.do(SPEED, 0), heap.do(SPEED, 1), heap.do(IDLE)) == pytest.approx((speed, while_marking, idle), rel=1e-12)
+    found = (heap.do(SPEED, 0), heap.do(SPEED, 1), heap.do(IDLE))
+    assert found == pytest.approx((speed, while_marking, idle), rel=1e-12)
 
 
 def test_what_there_is_to_scan():

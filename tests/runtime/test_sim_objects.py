@@ -148,8 +148,24 @@ def test_what_is_born_or_dies_while_the_collector_marks_is_kept_by_this_collecti
     assert heap.span_of(heap.address(kept))["alloc_count"] == 1
 
 
-def test_a_tiny_block_that_is_filled_when_marking_begins_is_kept():
-    heap = Sim()
+def test_a_collection_may_free_what_died_while_it_marked_but_not_what_was_born_then():
+    heap = Sim(keeps_dying=False)
+    before, during, kept = heap.alloc(1000), heap.alloc(1000), heap.alloc(1000)
+    heap.die(before)
+    heap.do(START, NATURAL)
+    born = heap.alloc(1000)
+    addresses = [heap.address(during), heap.address(born)]
+    heap.die(during, born)
+    assert heap.deaths()[1:] == [(addresses[0], False), (addresses[1], True)]
+    heap.do(END)
+    assert heap.h.heap_marked == 2 * 1024 and heap.deaths() == [(addresses[1], False)]
+    heap.collect()
+    assert freed(heap) == 3 * 1024 and heap.span_of(heap.address(kept))["alloc_count"] == 1
+
+
+@pytest.mark.parametrize("keeps_dying", [True, False])
+def test_a_tiny_block_that_is_filled_when_marking_begins_is_kept(keeps_dying):
+    heap = Sim(keeps_dying=keeps_dying)
     a = heap.alloc(8)
     block = heap.address(a)
     heap.die(a)

@@ -32,7 +32,10 @@ RUNS = {
         {"most": 1500}, "credit background flush",
     ),
     "limit, small arenas": (
-        {"memory_limit": 9 * MIB, "procs": 3, "scavenge_limit_factor": 0.8, "alloc_ns": 20_000.0, "arena_bytes": 4 * MIB},
+        {
+            "memory_limit": 9 * MIB, "procs": 3, "scavenge_limit_factor": 0.8, "alloc_ns": 20_000.0,
+            "arena_bytes": 4 * MIB,
+        },
         {"most": 3000, "large": 3}, "credit flush",
     ),
     "busy sweeper": (
@@ -43,6 +46,7 @@ RUNS = {
         {"procs": 8, "scan_byte_ns": 50.0, "page_cache_pages": 0, "page_placement": "best-fit", "size_classes": "pow2"},
         {}, "credit flush",
     ),
+    "the dying go": ({"gogc": 30, "procs": 2, "keeps_dying": False, "scan_byte_ns": 5.0}, {}, "credit flush"),
     "go1.27": ({"go": "go1.27", "gogc": 30, "procs": 3}, {}, "credit flush"),
     "go1.27, stacks": (
         {"go": "go1.27", "gogc": 30, "procs": 3, "background_sweep_per_ms": 1000.0}, {"stacks": 0.2}, "credit flush",
