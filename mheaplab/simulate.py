@@ -177,6 +177,13 @@ def _checked(samples, snapshots, check, total):
     return wanted
 
 
+def _check_out(out):
+    """Find out before the run, not after it, that the result cannot be saved."""
+    if os.path.lexists(out):
+        raise ValueError(f"out = {os.fspath(out)!r} exists already")
+    os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
+
+
 def _check_contradictions(params):
     """Refuse parameters that are legal each, but not together."""
     if params.memory_limit < params.heap_minimum_bytes:
@@ -234,8 +241,8 @@ def simulate(trace, params=None, *, samples=2000, seed=0, snapshots=(), check=0,
     >>> len(result.cycles), result.samples["heap_in_use"].max()             # doctest: +SKIP
     """
     begin = time.perf_counter()
-    if out is not None and os.path.exists(out):
-        raise ValueError(f"out = {os.fspath(out)!r} exists already")
+    if out is not None:
+        _check_out(out)
     trace = _opened(trace, seed)
     params = params or HeapParams.of_version(trace.meta["go"] or "go1.19")
     if params.procs == 0:
