@@ -89,7 +89,7 @@ def test_what_holds_an_allocation_up_is_counted_and_passes_time():
 
 
 def test_giving_memory_back_holds_an_allocation_up():
-    heap = Sim(gogc=-1, memory_limit=3 * MIB, scavenge_kib_ns=10.0, sweep_span_ns=0.0, globals_bytes=0, huge_page_bytes=0)
+    heap = Sim(gogc=-1, memory_limit=3 * MIB, scavenge_kib_ns=10.0, sweep_span_ns=0.0, huge_page_bytes=0)
     first, _ = heap.alloc(MIB), heap.alloc(MIB)
     heap.die(first)
     heap.collect()
