@@ -10,7 +10,7 @@ import numpy as np
 
 import mheaplab as mh
 from mheaplab.results import CYCLE_TYPE, HISTOGRAMS, SAMPLE_TYPE, SWEEPERS, provenance_of
-from mheaplab.runtime.trace_events import empty_trace_events
+from mheaplab.runtime.trace_events import new_trace_events
 from mheaplab.traces.trace import Trace
 
 KIB, MIB, PAGE = 1 << 10, 1 << 20, 8192
@@ -132,7 +132,7 @@ class MadeEvents:
     def batches(self, rows):
         """Yield them."""
         for start in range(0, self.n_events, rows):
-            events = empty_trace_events(min(rows, self.n_events - start))
+            events = new_trace_events(min(rows, self.n_events - start))
             for column in events:
                 column[:] = 0
             events.id[:] = np.arange(start, start + len(events.id))

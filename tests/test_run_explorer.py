@@ -96,7 +96,7 @@ def assert_shows(explorer, params, events=1_000_000, **options):
         shown = [t for t in live.data if t.visible is not False]
         for trace, new in zip(shown, picture.traces, strict=True):
             assert trace.name == new["name"]
-            assert np.array_equal(trace.x, new["x"]) and np.array_equal(trace.y, new["y"], equal_nan=True)
+            assert all(np.array_equal(trace[key], new[key], equal_nan=True) for key in "xy")
         assert live.layout.title.subtitle.text == picture.layout["title"]["subtitle"]["text"]
         assert live.layout.xaxis.range == tuple(picture.layout["xaxis"]["range"])
     extent = "exact: all 1,000,000 events" if events == 1_000_000 else f"prefix: first {events:,} of 1,000,000 events"
