@@ -3,9 +3,10 @@
 A case says what Go's heap did, collections included; a trace says only what the program did: what it allocated, and
 when each object became unreachable.  Allocations, stacks and calls of the collector by the program are taken as they
 were recorded.  Deaths are not in a recording: it has, for each collection, who was found dead.  They are drawn from the
-interval that this leaves (``case_lives``), by survival curves that the same recording gives (``lifetimes``), one for
-each range of sizes with and without pointers, and with a seed.  What was never found dead dies after the last look at
-it, if its curve ends it before the recording ends.
+interval that this leaves (``case_lives``), by survival curves that the same recording gives (``lifetimes``), and with a
+seed.  Objects of one size have a curve of their own if there are enough of them, others one for their range of sizes,
+with and without pointers apart.  What was never found dead dies after the last look at it, if its curve ends it before
+the recording ends.
 
 What stands at one recorded event keeps this order: deaths, then a call of the collector, then the event.
 
@@ -24,7 +25,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .case_lives import NOSCAN, Lives
-from .lifetimes import Looks, estimate
+from .lifetimes import Looks, curve, estimate
 from .replay import memstats_point
 from .runtime.structs import (
     NO_P,
@@ -46,6 +47,10 @@ SIZE_EDGES = (16, 64, 256, 2048, 32768)
 """Bytes at which groups of objects with a survival curve of their own begin, after the first."""
 SIZES = len(SIZE_EDGES) + 1
 GROUPS = 2 * SIZES
+COMMON = 20
+"""Objects of one size from which on they may have a curve of their own."""
+ENOUGH = 200
+"""Observations that a curve needs."""
 COLLECTIONS = np.dtype(
     [
         ("begin_row", "i8"),  # rows of the trace before marking began
@@ -73,6 +78,8 @@ class CaseTrace:
         ``bitmap_spans`` and ``work_buffers`` (left out).
     collections : numpy.ndarray, structured
         Where Go collected: one row per recorded collection, columns ``COLLECTIONS``.
+    row : numpy.ndarray of int64
+        Rows of the trace before each recorded event, and all of them.
     memstats_row : int
         Rows of the trace before the program read its MemStats.
     death : numpy.ndarray of int64
@@ -84,6 +91,7 @@ class CaseTrace:
     columns: dict = field(repr=False)
     counts: dict
     collections: np.ndarray = field(repr=False)
+    row: np.ndarray = field(repr=False)
     memstats_row: int
     death: np.ndarray = field(repr=False)
     survival: dict = field(repr=False)
@@ -98,7 +106,37 @@ def group_name(group):
     """Return a group of objects in words."""
     low, high = (1, *SIZE_EDGES)[group % SIZES], (*SIZE_EDGES, 0)[group % SIZES]
     size = f"{low} to {high - 1} B" if high else f"{low} B and more"
-    return f"{size}, {'noscan' if group >= SIZES else 'with pointers'}"
+    return f"{size}, {_kind_name(group >= SIZES)}"
+
+
+def _kind_name(noscan):
+    return "noscan" if noscan else "with pointers"
+
+
+def _groups_by_size(size, noscan, looks):
+    """Return the group of each object by its very size, -1 where it is rare, and by name the survival curve of each.
+
+    Objects of one size are mostly of one type, made in one place, and live alike; the more so the larger they are.
+    """
+    kinds, group, members = np.unique(size * 2 + noscan, return_inverse=True, return_counts=True)
+    counts = looks.counts(group, len(kinds))
+    common = (members >= COMMON) & (counts[0].sum(axis=1) >= ENOUGH)
+    number = np.where(common, np.cumsum(common) - 1, -1)
+    curves = {
+        f"{kinds[k] // 2} B, {_kind_name(kinds[k] % 2)}": curve(counts[:, k]) for k in np.flatnonzero(common).tolist()
+    }
+    return number[group], curves
+
+
+def _survival(lives):
+    """Return the group of each slot, and by name the survival curve of each group."""
+    e, clock = lives.case.events, lives.clock
+    size, noscan = e.size[lives.born].astype(np.int64), (e.flags[lives.born] & NOSCAN).astype(np.int64)
+    looks = Looks(clock[lives.begin], clock[lives.born + 1], lives.seen, lives.gone)
+    ranges = group_of(size, noscan)
+    curves = dict(zip(map(group_name, range(GROUPS)), estimate(looks, ranges, (2, SIZES), ENOUGH), strict=True))
+    own, more = _groups_by_size(size, noscan, looks)
+    return np.where(own >= 0, GROUPS + own, ranges), curves | more
 
 
 def draw_deaths(lives, seed):
@@ -113,24 +151,22 @@ def draw_deaths(lives, seed):
     -------
     at : numpy.ndarray of int64
         For each slot the event before which it dies, -1 for never.
-    curves : list of Survival
-        Of each group.
+    survival : dict of str to Survival
+        The curves they were drawn by, by group of objects.
     """
-    e, clock = lives.case.events, lives.clock
+    clock = lives.clock
     birth = clock[lives.born + 1]
-    looks = Looks(clock[lives.begin], birth, lives.seen, lives.gone)
-    group = group_of(e.size[lives.born], e.flags[lives.born] & NOSCAN)
-    curves = estimate(looks, group, (2, SIZES))
+    group, survival = _survival(lives)
     found = lives.gone < len(lives.end)
     first, last = clock[lives.low] - birth, clock[lives.high] - birth
     uniform = np.random.default_rng(seed).random(len(birth))
     age = np.zeros(len(birth), np.int64)
-    for g, survival in enumerate(curves):
+    for g, shape in enumerate(survival.values()):
         dies, may_die = (group == g) & found, (group == g) & ~found
-        age[dies] = survival.draw(first[dies], last[dies], uniform[dies])
-        age[may_die] = survival.draw_after(first[may_die], uniform[may_die])
+        age[dies] = shape.draw(first[dies], last[dies], uniform[dies])
+        age[may_die] = shape.draw_after(first[may_die], uniform[may_die])
     at = np.clip(np.searchsorted(clock, birth + age), lives.low, lives.high)
-    return np.where(~found & (birth + age > clock[-1]), -1, at), curves
+    return np.where(~found & (birth + age > clock[-1]), -1, at), survival
 
 
 def _stacks(e):
@@ -231,28 +267,31 @@ def case_trace(case, *, seed=0, look="begin"):
     ValueError
         If ``look`` is neither of the two.
     """
-    lives = Lives(case, look)
-    at, curves = draw_deaths(lives, seed)
+    return trace_of_lives(Lives(case, look), seed)
+
+
+def trace_of_lives(lives, seed):
+    """Return the :class:`CaseTrace` of a recording that has been read already, for several draws of it."""
+    case = lives.case
+    at, survival = draw_deaths(lives, seed)
     death = np.full(len(case), -1, np.int64)
     malloc = np.flatnonzero(lives.opener >= 0)
-    row = np.searchsorted(lives.born, lives.opener[malloc])
-    death[malloc] = at[row]
+    death[malloc] = at[np.searchsorted(lives.born, lives.opener[malloc])]
     rows = _rows(lives, death)
-    collections = np.zeros(len(lives.end), COLLECTIONS)
+    # A death at event e stands before it.
     before = rows["at"] - (rows["kind"] == DEATH)
+    row = np.searchsorted(before, np.arange(len(case) + 1))
+    collections = np.zeros(len(lives.end), COLLECTIONS)
     collections["begin_event"], collections["end_event"] = lives.begin, lives.end
-    # A death at event e stands before it, so before marking begins there.
-    collections["begin_row"] = np.searchsorted(before, lives.begin)
-    collections["end_row"] = np.searchsorted(before, lives.end)
+    collections["begin_row"], collections["end_row"] = row[lives.begin], row[lives.end]
     collections["allocated"], collections["forced"] = lives.clock[lives.begin], lives.forced()[0]
     columns = {name: np.ascontiguousarray(rows[name]) for name in ("kind", "p", "size", "noscan", "id")}
-    memstats_row = int(np.searchsorted(before, memstats_point(case.events)))
-    survival = dict(zip(map(group_name, range(GROUPS)), curves, strict=True))
-    return CaseTrace(columns, _counts(lives, death), collections, memstats_row, death, survival)
+    memstats_row = int(row[memstats_point(case.events)])
+    return CaseTrace(columns, _counts(lives, death), collections, row, memstats_row, death, survival)
 
 
 def trace_of_case(case, *, seed=0):
-    """Return a recorded case as a :class:`Trace`, for a twin that frees what is dead when marking ends.
+    """Return a recorded case as a :class:`Trace`.
 
     Parameters
     ----------
@@ -269,6 +308,6 @@ def trace_of_case(case, *, seed=0):
     FormatError
         If an event contradicts the heap.
     """
-    made = case_trace(case, seed=seed, look="end")
+    made = case_trace(case, seed=seed)
     deaths = "drawn between the collections of the recording, by its survival curves"
     return Trace.from_arrays(**made.columns, go=case.go, program=case.name, deaths=deaths, origin=f"case {case.name}")

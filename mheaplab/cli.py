@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import __version__
+from . import __version__, workloads
 from .case import load_case
 from .cli_simulate import add_simulate
 from .compare import compare
@@ -16,9 +16,11 @@ from .data import data_path
 from .errors import FormatError, InvariantError
 from .progress import ProgressBar
 from .replay import replay, snapshots
+from .simulate import simulate
 
 DONE, BAD, USAGE = 0, 1, 2
 SHOWN_CASES = ("go119-json", "go119-arenas")
+WARMUP_SCENARIO = "tree-builder"
 MOMENTS = 300
 """Snapshots behind a figure of the heap over time."""
 
@@ -120,8 +122,9 @@ def figures_command(args):
 
 
 def warmup_command(args):
-    """Compile the kernel if this version of it has not been compiled yet, so that the first replay need not."""
+    """Compile the kernel if this version of it has not been compiled yet, so that the first replay or run need not."""
     replay(load_case(data_path(f"cases/{SHOWN_CASES[0]}"), truth=False))
+    simulate(workloads.load(WARMUP_SCENARIO, scale=0.001))
     return DONE
 
 

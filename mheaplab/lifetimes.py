@@ -155,7 +155,8 @@ class Looks:
         bins = OCTAVES * BINS_PER_OCTAVE
         total = np.zeros((3, groups * bins))
         for k, clock in enumerate(self.clock.tolist()):
-            known = (self.birth <= clock) & ((self.seen >= k) | (self.gone <= k))
+            # At age 0 everything is alive by definition, whatever became of it a moment later.
+            known = (self.birth < clock) & ((self.seen >= k) | (self.gone <= k))
             x = _scale(clock - self.birth[known])
             where = group[known] * bins + np.minimum(x * BINS_PER_OCTAVE, bins - 1).astype(np.int64)
             alive = self.seen[known] >= k
@@ -189,10 +190,7 @@ def curve(counts):
         return Survival(np.zeros(1), np.ones(1))
     lengths, levels = pool_adjacent_violators(alive / seen, seen)
     x, pools = _knots(seen, points, lengths)
-    # An observation at age 0 itself has no room before it.
-    room = x > 0
-    ages, share = np.append(0.0, _unscale(x[room])), np.append(1.0, np.array(levels)[pools][room])
-    return Survival(ages, share, int(seen.sum()))
+    return Survival(np.append(0.0, _unscale(x)), np.append(1.0, np.array(levels)[pools]), int(seen.sum()))
 
 
 def estimate(looks, group, groups, enough=200):

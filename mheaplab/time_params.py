@@ -36,7 +36,7 @@ class TimeParams(Checked):
         "program time from one allocation to the next, of one P", "not in Go: the time model",
     )  # fmt: skip
     byte_ns: float = parameter(
-        0.5, "ns", Between(0.0, 1e6),
+        0.17, "ns", Between(0.0, 1e6),
         "further program time for each byte allocated, of one P", "not in Go: the time model",
     )  # fmt: skip
     idle_share: float = parameter(
@@ -48,8 +48,14 @@ class TimeParams(Checked):
         1.0, "ns", Between(1e-3, 1e6), "time in which one worker scans a byte", "runtime/mgcmark.go gcDrain"
     )
     scan_share: float = parameter(
-        0.75, "", Between(0.0, 1.0),
+        0.9, "", Between(0.0, 1.0),
         "part of an object with pointers that is scanned: up to its last pointer", "runtime/malloc.go scanSize",
+    )  # fmt: skip
+    keeps_dying: bool = parameter(
+        True, "", (False, True),
+        "whether a collection keeps what dies while it marks, as Go's write barrier does; if not, it keeps of these only "
+        "what was born since marking began",
+        "runtime/mbarrier.go",
     )  # fmt: skip
     cycle_us: float = parameter(
         100.0, "µs", Between(0.0, 1e9),
@@ -62,8 +68,13 @@ class TimeParams(Checked):
         3_000, "bytes", range(1 << 40),
         "stacks that are scanned beside those in the trace", "runtime/mgcpacer.go lastStackScan",
     )  # fmt: skip
+    stack_used_bytes: int = parameter(
+        280, "bytes", range(1 << 31),
+        "part of each stack in the trace that is in use, and so is scanned, when a collection looks at it",
+        "runtime/mgcmark.go scanstack",
+    )  # fmt: skip
     sweep_span_ns: float = parameter(
-        400.0, "ns", Between(0.0, 1e9), "time to sweep a span", "runtime/mgcsweep.go sweepLocked.sweep"
+        250.0, "ns", Between(0.0, 1e9), "time to sweep a span", "runtime/mgcsweep.go sweepLocked.sweep"
     )
     background_sweep_per_ms: float = parameter(
         1.0, "spans/ms", Between(0.0, 1e6),

@@ -202,7 +202,7 @@ def test_the_trace_runs():
     """A Trace is checked event by event as it is read."""
     case = mh.load_case(CASES / "go119-stacks-full")
     trace = trace_of_case(case, seed=4)
-    made = case_trace(case, seed=4, look="end")
+    made = case_trace(case, seed=4)
     assert trace.count().tolist() == np.bincount(made.columns["kind"], minlength=6).tolist()
     assert (trace.meta["go"], trace.meta["program"]) == ("go1.19", "go119-stacks-full")
     result = mh.simulate(case, seed=4, samples=10, check=1)

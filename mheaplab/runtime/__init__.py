@@ -32,9 +32,11 @@ module                    Go file, and what it owns
 ``mgcpacer``              mgcpacer.go: heap goal and trigger
 ``mgcpacer_cycle``        mgcpacer.go: a cycle's workers, assists and cons/mark
 ``mgcpacer_pace``         mgcsweep.go, mgcscavenge.go: the pace of sweeping, the scavenger's goals
+``mgclimit``              mgclimit.go: when collecting takes too much time
 ``mpagecache``            mpagecache.go: 64 pages per P
 ``mem``                   mem.go, mem_linux.go: the simulated OS
 ``mgcscavenge``           mgcscavenge.go: scavengeOne and what repeats it
+``mgcscavenge_background``  mgcscavenge.go: the scavenger beside the program
 ``mspanset``              mspanset.go: FIFO queues of spans
 ``mheap_gcbits``          mheap.go: arenas of mark and alloc bitmaps
 ``mbitmap``               mbitmap.go: freeindex, allocCache, counting marks
@@ -43,6 +45,7 @@ module                    Go file, and what it owns
 ``mheap_arena``           mheap.go: arenas, and what an address tells
 ``mheap_grow``            malloc.go, mheap.go: arena hints, sysAlloc, grow
 ``mheap_specials``        mheap.go: records hung on objects
+``mheap_tiny``            tiny blocks that the program can reach, counted
 ``mhuge``                 not in Go: huge pages in full use
 ``mheap``                 mheap.go: spans allocated and freed
 ``stack``                 stack.go: goroutine stacks
@@ -52,11 +55,17 @@ module                    Go file, and what it owns
 ``mcache``                mcache.go: a P's spans
 ``malloc``                malloc.go: mallocgc
 ``mgc``                   mgc.go: the ends of a collection
+``mgcmark_pace``          mgcmark.go: marking as time, and assists
 ``mstats``                mstats.go: MemStats
+``sim_objects``           what the program of a run can reach, and what has died
+``sim_samples``           rows of samples and collections
 ``verify_lists``          recounts of bitmap arenas, stacks, specials, address space
 ``verify``                recounts, by numbered invariants
+``verify_sim``            recounts of a run of the twin's own
 ``state``                 the arrays of one heap and how they grow (plain Python)
 ``run``                   run_events, the entry
+``mgc_cycle``             mgc.go: a collection that the twin decides on, and the background
+``simulate``              run_trace, the entry of a run of the twin's own
 ``byhand``                entries for one heap driven by hand
 ``probe``                 entries that measure one layer alone
 ========================  ==============================================================================

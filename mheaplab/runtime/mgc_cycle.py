@@ -8,8 +8,8 @@ then finishes the last sweep and begins to mark; time passes, and when ``mgcmark
 background scavenger, and the collection that comes when none has for two minutes.  ``next_wake`` is that time.
 
 Follows gcStart, gcMarkDone, gcMarkTermination of runtime/mgc.go and bgsweep of mgcsweep.go, Go 1.19.  Simplified: the
-two pauses take ``cycle_ns`` between them; an object that dies while marking goes on is not marked, wherever marking
-was; the background sweeper sweeps at a given rate, and as fast as it can on a P that is idle.
+two pauses take ``cycle_ns`` between them; an object that dies while marking goes on is kept, wherever marking was;
+the background sweeper sweeps at a given rate, and as fast as it can on a P that is idle.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ from .mgcscavenge_background import scavenger_ready, scavenger_wake
 from .mgcsweep import sweepone
 from .mheap import mheap_has_room
 from .mpagealloc import Throw
-from .sim_objects import DIED_BLACK, blacken_tiny_blocks, flush_mcaches
+from .sim_objects import DIED_MARKING, blacken_tiny_blocks, flush_mcaches
 from .sim_samples import cycle_begin, cycle_close, cycle_end_marking, cycle_note_swept, take_sample
 from .sim_structs import (
     SWEPT_BY_ALLOCATION,
@@ -37,7 +37,7 @@ from .sim_structs import (
     WHY_MARK_START,
     WHY_SWEEP_END,
 )
-from .stack import free_stack_spans, stackcache_clear
+from .stack import free_stack_spans
 from .structs import GC_MARK, GC_OFF, NO
 from .tables import deaths, deaths_set
 
@@ -97,13 +97,13 @@ def cycle_start(h, forced):
 
 @kjit
 def _unmark_the_dead(h):
-    """Mark what is allocated, but for those that have died since the last collection, and set the page marks."""
+    """Mark what is allocated, but for those that were dead when marking began, and set the page marks."""
     mark_allocated(h)
     kept = np.int64(0)
     for k in range(np.int64(h.deaths_len)):
         addr = deaths(h, k)
-        if addr & DIED_BLACK != _U0:
-            deaths_set(h, kept, addr & ~DIED_BLACK)
+        if addr & DIED_MARKING != _U0:
+            deaths_set(h, kept, addr & ~DIED_MARKING)
             kept += 1
             continue
         why = unmark(h, np.int64(addr))
@@ -132,8 +132,6 @@ def cycle_end(h):
     cycle_end_marking(h, live_end)
     free_stack_spans(h)
     flush_mcaches(h)
-    for p in range(np.int64(sim.ps_used)):
-        stackcache_clear(h, np.int64(p))
     sim.cycles_done += 1
     sim.cycle_open = np.int64(1)
     sim.sweep_open = np.int64(1)

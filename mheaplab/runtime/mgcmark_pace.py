@@ -60,7 +60,9 @@ def set_scan_work(h):
 def mark_begin(h):
     """Work out what this collection has to scan."""
     sim = h.sim
-    sim.stack_work = sim.stack_live + sim.params.stack_bytes
+    # Go scans a stack from its stack pointer up, and most goroutines wait in a shallow frame of a stack of any size.
+    used = min(np.int64(sim.stack_live), np.int64(sim.stack_count) * sim.params.stack_used_bytes)
+    sim.stack_work = used + sim.params.stack_bytes
     heap = np.int64(np.float64(sim.live_scan) * sim.params.scan_share)
     sim.mark_work = heap + np.int64(sim.stack_work) + np.int64(sim.params.globals_bytes)
     sim.mark_done = np.int64(0)

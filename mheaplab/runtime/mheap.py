@@ -2,10 +2,11 @@
 
 On allocation (``mheap_alloc_span``): a span of under 16 pages is cut from the P's page cache, which is refilled with a
 64-page block when empty; anything else, and anything without a P, comes from the page allocator; when that has no run
-long enough, the heap grows (``mheap_grow``).  The span's record comes from the P's cache of 128, which is refilled by
-half.  The span learns whether its memory may be dirty, gets its bitmaps, is accounted, and its pages point at it.  Then
-Go looks whether memory must be given back for it: if the heap is above its limit, or grew past what it should retain,
-``page_alloc_scavenge`` returns as much.  On free the pages go back and the record to the P's cache.
+long enough, the heap grows (``mheap_grow``); as a what-if it grows before that (``_grow_early``).  The span's record
+comes from the P's cache of 128, which is refilled by half.  The span learns whether its memory may be dirty, gets its
+bitmaps, is accounted, and its pages point at it.  Then Go looks whether memory must be given back for it: if the heap
+is above its limit, or grew past what it should retain, ``page_alloc_scavenge`` returns as much.  On free the pages go
+back and the record to the P's cache.
 
 Sweeping before an allocation (``reclaim``) stands in ``mgcsweep``, because sweeping frees spans: the first of the
 cuts that make Go's files acyclic (ARCHITECTURE.md).

@@ -14,14 +14,17 @@ runs that cross chunks are followed by the free pages at the ends of what is wal
 
 Cost.  Next fit is one such question; in a heap with little room it may be asked over the whole heap, once.  Best fit
 asks it from run to run until one is exactly long enough, so in the worst case it looks at every free run of the heap
-that is long enough: a chunk costs some 100 ns to look through, and 32 GiB have 8,192 chunks.  Go's treap took the
-logarithm of the number of runs.  docs/policies.md has measurements.
+that is long enough, at 25 to 60 ns each: 0.1 ms in 1 GiB with 3,000 holes, 6.5 ms in 32 GiB with 100,000.  Mostly an
+exact fit comes soon: after 8 and 14 us there.  Go's treap took the logarithm of the number of runs.  All measurements:
+docs/policies.md.
 
 A page cache is filled with the block in which the policy would place a single page; that is Go's rule under first fit,
 and without it the policy would decide about long spans only.
 
-The search address stays what it is in Go, an address below which nothing is free; these policies raise it only when
-they take the page it stands on.  Not in Go as it is; plain searches rather than clever ones.
+The search address stays what it is in Go, an address below which nothing is free; these policies raise it when they
+take the page it stands on, or when a search for one page has shown which is the lowest.
+
+Not in Go as it is: plain searches rather than clever ones.
 """
 
 import numpy as np

@@ -4,8 +4,11 @@ A trace names objects by dense numbers, which are used again after a death.  ``o
 object's address (48 bits), its span class and what kind of thing it is; so a death needs no look at the heap.  The
 dead stand in the list ``deaths`` until a collection unmarks them: between two collections nobody in Go knows either.
 
-What is allocated while the collector marks is black, as in Go (gcmarknewobject): its mark is set at once, and if it
-dies before marking ends this collection keeps it all the same; the list says so with a bit, and the next one gets it.
+A collection frees what was dead when it began to mark.  What is allocated while it marks is black, as in Go
+(gcmarknewobject), and what dies while it marks is kept as well: the write barrier shades a pointer that is about to be
+lost (mbarrier.go), and stacks are scanned first of all.  The list says so with a bit, and the next collection gets it.
+With ``keeps_dying`` off, what is dead when marking ends is freed, but for what was born since it began; this takes a
+mark on each newborn, as Go sets it.
 
 The accounts ``live``, ``live_scan`` and ``live_objects`` follow births and deaths.  ``slots_taken`` counts slots as
 they are handed out; with what sweeping freed it gives garbage and free slots without a walk over the spans.
@@ -23,6 +26,7 @@ from .mcache import mcache_release_all, p_or_p0
 from .mheap_arena import span_of_unchecked
 from .mheap_gcbits import gc_bits_is_set, gc_bits_set
 from .mheap_tiny import tiny_count, tiny_count_add, tiny_count_remove
+from .stack import stackcache_clear
 from .structs import GC_MARK, MAX_TINY_SIZE, PAGE_SHIFT
 from .tables import deaths_set, objects_set, span
 
@@ -32,8 +36,8 @@ CLASS_MASK = np.uint64(0xFF)
 IS_BORN = np.uint64(1 << 59)
 IS_STACK = np.uint64(1 << 58)
 IS_TINY = np.uint64(1 << 56)
-DIED_BLACK = np.uint64(1 << 63)
-"""Beside an address in the list of deaths: born since marking began, so this collection keeps it."""
+DIED_MARKING = np.uint64(1 << 63)
+"""Beside an address in the list of deaths: it died while the collector marked, so this collection keeps it."""
 _U0 = np.uint64(0)
 
 
@@ -76,8 +80,8 @@ def note_death(h, addr):
     n = np.int64(h.deaths_len)
     h.deaths_len = n + 1
     entry = np.uint64(addr)
-    if h.gcphase == GC_MARK and _is_black(h, addr):
-        entry |= DIED_BLACK
+    if h.gcphase == GC_MARK and (h.sim.params.keeps_dying != 0 or _is_black(h, addr)):
+        entry |= DIED_MARKING
     deaths_set(h, n, entry)
 
 
@@ -154,9 +158,15 @@ def object_dies(h, number, entry):
 
 @kjit
 def flush_mcaches(h):
-    """mcache.prepareForSweep of every P that has run: spans go back, and tiny blocks are no longer filled."""
+    """mcache.prepareForSweep, which every P that has run does for itself: spans and stacks go back.
+
+    Its tiny block is no longer filled.
+    """
+    running = np.int64(h.current_p)
     for p in range(np.int64(h.sim.ps_used)):
         block = np.int64(h.allp[p].mcache.tiny)
         h.current_p = np.int64(p)
         mcache_release_all(h, np.int64(p))
+        stackcache_clear(h, np.int64(p))
         tiny_block_left(h, block)
+    h.current_p = running

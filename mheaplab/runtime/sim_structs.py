@@ -54,9 +54,11 @@ SIM_PARAMS = struct(
     ("idle_share", "f8"),  # part of all Ps' time in which the program has nothing to run
     ("scan_byte_ns", "f8"),  # time of one worker to scan a byte, ns
     ("scan_share", "f8"),  # part of an object with pointers that is scanned
+    ("keeps_dying", "i8"),  # 1: what dies while the collector marks is kept by this collection, as Go's barrier does
     ("cycle_ns", "f8"),  # time of a collection's fixed work (stopping the world twice, roots), ns
     ("globals_bytes", "i8"),  # bytes of global variables that are scanned
     ("stack_bytes", "i8"),  # bytes of stacks that are scanned beside those in the trace
+    ("stack_used_bytes", "i8"),  # bytes of each stack in the trace that are in use when it is scanned
     ("sweep_span_ns", "f8"),  # time to sweep a span, ns
     ("background_sweep", "f8"),  # spans that the background sweeper sweeps in a millisecond
     ("scavenge_kib_ns", "f8"),  # time to give a KiB back to the OS, ns
@@ -107,6 +109,7 @@ SIM = struct(
     ("live_objects", "i8"),
     ("slots_taken", "i8"),  # slot bytes allocated since the run began
     ("stack_live", "i8"),  # bytes of goroutine stacks
+    ("stack_count", "i8"),  # goroutine stacks
     ("max_stack_held", "i8", (MAX_SIM_PS,)),  # maxStackScanDelta of each P
     # sampling
     ("check_at", "i8"),  # event before which room and samples are looked at; a collection asks for it at once

@@ -147,6 +147,7 @@ def _alloc(h, number, nbytes, noscan, p):
     assisted = sim.stalled
     if h.gcphase == GC_MARK and sim.paid != sim.events + 1:
         sim.paid = sim.events + 1
+        h.current_p = p
         _pay_debt(h, nbytes, p)
         assisted = sim.stalled
     old_block = np.int64(h.allp[p_or_p0(p)].mcache.tiny)
@@ -181,6 +182,7 @@ def _stack_alloc(h, number, nbytes, p):
 def _count_stack(h, nbytes, p):
     """addScannableStack, and the account of what will be scanned."""
     h.sim.stack_live += nbytes
+    h.sim.stack_count += np.int64(1) if nbytes > 0 else np.int64(-1)
     held = gc_controller_add_scannable_stack(h.controller, np.int64(h.sim.max_stack_held[p]), nbytes)
     h.sim.max_stack_held[p] = held
 

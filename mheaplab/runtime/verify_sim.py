@@ -13,7 +13,7 @@ from .mheap_arena import span_of
 from .mheap_gcbits import bitmap_words
 from .mheap_tiny import tiny_count
 from .mpallocbits import low_mask
-from .sim_objects import ADDR_BITS, ADDR_MASK, CLASS_MASK, DIED_BLACK, IS_STACK, IS_TINY
+from .sim_objects import ADDR_BITS, ADDR_MASK, CLASS_MASK, DIED_MARKING, IS_STACK, IS_TINY
 from .structs import GC_OFF, MAX_TINY_SIZE, SPAN_IN_USE, SPAN_MANUAL
 from .tables import deaths, objects, span, tiny_counts
 from .verify import verify_heap
@@ -57,6 +57,7 @@ def _current_blocks(h):
 def _verify_reachable(h):
     """R1 and R2, with the blocks of tiny objects counted by R3; returns the tiny objects."""
     live, scan, count, tiny, stacks = np.int64(0), np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    n_stacks = np.int64(0)
     for number in range(np.int64(h.objects_len)):
         entry = objects(h, number)
         if entry == _U0:
@@ -64,6 +65,7 @@ def _verify_reachable(h):
         addr = np.int64(entry & ADDR_MASK)
         if entry & IS_STACK != _U0:
             stacks += np.int64(1) << np.int64((entry >> ADDR_BITS) & CLASS_MASK)
+            n_stacks += 1
             if span(h, span_of(h, addr)).state != SPAN_MANUAL:
                 raise Violation("R1", number, addr)
             continue
@@ -82,8 +84,8 @@ def _verify_reachable(h):
     live += blocks * MAX_TINY_SIZE
     if live != np.int64(sim.live) or scan != np.int64(sim.live_scan) or count != np.int64(sim.live_objects):
         raise Violation("R2", live, sim.live, scan, sim.live_scan, count, sim.live_objects)
-    if stacks != np.int64(sim.stack_live):
-        raise Violation("R2", stacks, sim.stack_live)
+    if stacks != np.int64(sim.stack_live) or n_stacks != np.int64(sim.stack_count):
+        raise Violation("R2", stacks, sim.stack_live, n_stacks, sim.stack_count)
 
 
 @kjit
@@ -130,7 +132,7 @@ def _verify_deaths(h):
     """R5 and R7: the dead that wait are allocated, and with what lives they are no more than what is."""
     waiting = np.int64(0)
     for k in range(np.int64(h.deaths_len)):
-        addr = np.int64(deaths(h, k) & ~DIED_BLACK)
+        addr = np.int64(deaths(h, k) & ~DIED_MARKING)
         index = _is_slot_taken(h, addr)
         if index == 0:
             raise Violation("R5", addr)

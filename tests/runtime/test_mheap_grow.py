@@ -425,3 +425,24 @@ def test_against_lists_of_ranges(rng):
             assert rows_of(heap, "os_ranges") == merged(twin.taken)
             grown = sum(b - a for a, b in twin.given)
             assert states(heap) == (4 * (twin.cur[1] - twin.cur[0]), 4 * grown, 0)
+
+
+def test_growing_early():
+    """At 80%: 410 of 512 pages would be more, 409 are not; a longer span brings its own chunks. At 100: as Go."""
+    heap = Spans(grow_early_percent=80)
+    mapped = [heap.accounts()[-1] for npages in (400, 9, 1, 400, 1000) if heap.manual(npages)]
+    assert mapped == [512, 512, 1024, 1024, 2048]
+    heap = Spans()
+    assert [heap.accounts()[-1] for npages in (400, 112, 1) if heap.manual(npages)] == [512, 512, 1024]
+
+
+def test_growing_early_when_the_os_refuses():
+    """What cannot grow goes on with the pages that it has."""
+    heap = Spans(grow_early_percent=50, arena_bytes=4 * MIB)
+    assert heap.manual(200) and heap.accounts()[-1] == 512
+    heap.h.n_hints = 0
+    heap.h.params.os_top = BASE
+    heap.state.tables["os_ranges"][0] = (0, 1 << 47)
+    heap.h.os_ranges_len = 1
+    assert heap.manual(300) and heap.accounts()[-1] == 512
+    assert heap.manual(13) == 0

@@ -168,7 +168,7 @@ def test_layout(heap, npages, elemsize, slots):
 
 
 SURVIVES_INIT = {"sweepgen", "seen", "unused", "free_link", "limit", "nelems", "div_mul", "alloc_cache"}
-SURVIVES_INIT |= {"scav", "event", "alloc_type", "slots", "manual_free_list", "_pad"}
+SURVIVES_INIT |= {"scav", "event", "alloc_type", "slots", "manual_free_list", "tiny", "_pad"}
 """Fields of which mspan.init says nothing: they are set by allocSpan, mean nothing in a dead span, or outlive it."""
 
 

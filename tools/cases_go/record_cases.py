@@ -37,6 +37,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
+# What is laid over a foreign command that is to be recorded.
+OPLOG = HERE / "oplog.go"
+
 
 class RecordError(Exception):
     """Something outside this script is missing or failed; the message says what."""
@@ -199,7 +202,7 @@ class Recorder:
         overlay = json.loads(self.overlay.read_text())
         overlay["Replace"] |= {
             str(source / "gofmt.go"): str(patched),
-            str(source / "zz_oplog.go"): str(HERE / "oplog.go"),
+            str(source / "zz_oplog.go"): str(OPLOG),
             str(source / "zz_linkname.s"): str(HERE / "linkname.s"),
         }
         path = self.work / "gofmt-overlay.json"
