@@ -70,3 +70,82 @@ def test_inside_the_heap(lab, folder):
         page.get_by_text("wrote exports/malloc-48-step-14-span-bits.csv").wait_for()
     saved = (folder / "notebooks" / "exports" / "malloc-48-step-14-span-bits.csv").read_text(encoding="utf-8")
     assert saved.count("\n") > 170
+
+
+SHOWN = "plot.layout.title.subtitle.text"
+DATA = "plot.data.map((t) => Array.from(t.y).join()).join()"
+
+
+def press_and_drag(page, key_changes, mouse_changes):
+    """Move one slider by keys and one by the mouse; each must change what ``plot`` shows, to the exact run."""
+    for change in (key_changes, mouse_changes):
+        before = page.evaluate(DATA)
+        change()
+        page.wait_for_function(f"(before) => {DATA} !== before && {SHOWN}.includes('exact')", arg=before)
+
+
+def drag(page, slider, pixels):
+    """Drag a slider's handle with the mouse."""
+    box = slider.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + pixels, y, steps=4)
+    page.mouse.up()
+
+
+def saved(page, words):
+    """Click a button that downloads a picture; its name and what is in it."""
+    with page.expect_download() as download:
+        page.get_by_text(words).click()
+    return download.value.suggested_filename, download.value.path().read_bytes()
+
+
+def test_arena_growth(lab):
+    """Notebook 02: the limit by keyboard, early growth by mouse; the picture that is downloaded is a PNG."""
+    with opened(f"{lab}02_arena_growth.ipynb", chrome()) as page:
+        find_plot(page, "arenas")
+        page.wait_for_function(SETTLED)
+        sliders = page.locator(".noUi-handle")
+
+        def lower_the_limit():
+            sliders.nth(0).focus()
+            for _ in range(10):  # from none to 128 MiB
+                page.keyboard.press("ArrowLeft")
+
+        press_and_drag(page, lower_the_limit, lambda: drag(page, sliders.nth(1), -150))
+        assert "limit" in page.evaluate(SHOWN) and "grow_early_percent" in page.evaluate(SHOWN)
+        name, content = saved(page, "Download PNG")
+    assert name.startswith("cache-fill-empty-memory-limit-") and name.endswith("-arenas.png")
+    assert content.startswith(b"\x89PNG\r\n\x1a\n") and len(content) > 10_000
+
+
+def test_sweep(lab, folder):
+    """Notebook 03: GOGC by keyboard, the limit by mouse; pin, code, reset; the picture that is downloaded is an SVG."""
+    with opened(f"{lab}03_sweep.ipynb", chrome()) as page:
+        find_plot(page, "memory-")
+        page.wait_for_function(SETTLED)
+        sliders = page.locator(".noUi-handle")
+
+        def raise_gogc():
+            sliders.nth(0).focus()
+            page.keyboard.press("ArrowRight")
+
+        press_and_drag(page, raise_gogc, lambda: drag(page, sliders.nth(1), -150))
+        assert "GOGC=125, limit" in page.evaluate(SHOWN)
+        page.get_by_role("button", name="Pin this run").click()
+        page.get_by_role("button", name="Pinned: Go 1.19, GOGC=125").wait_for()
+        page.locator(".js-plotly-plot", has_text="pinned and now").wait_for()
+        page.get_by_role("button", name="Copy as code").click()
+        page.locator("pre", has_text="mh.HeapParams.go119(gogc=125, memory_limit=").wait_for()
+        page.get_by_title("set memory limit back to none").click()
+        page.wait_for_function(f"!{SHOWN}.includes('limit') && {SHOWN}.includes('exact')")
+        name, content = saved(page, "Download SVG")
+        page.get_by_label("format").select_option(label="HTML")
+        page.get_by_role("button", name="Save both figures").click()
+        page.get_by_text("wrote exports/").wait_for()
+    assert name.startswith("json-service-gogc-125-") and name.endswith("-memory.svg")
+    assert content.startswith(b"<svg") and b"Memory over time: json-service" in content
+    pages = sorted((folder / "notebooks" / "exports").glob("json-service-gogc-125-*.html"))
+    assert [p.stem.rsplit("-", 1)[1] for p in pages] == ["compare", "memory", "sweep"]
+    assert all("json-service" in p.read_text(encoding="utf-8")[-200_000:] for p in pages)
