@@ -253,13 +253,13 @@ def test_live_figure_is_told_when_the_browser_has_drawn(explorer):
     live = explorer.heap
     for name in ("_js2py_traceDeltas", "_js2py_layoutDelta"):
         assert live.trait_metadata(name, "echo_update") is False and live.trait_metadata(name, "sync")
-    before, done = live.to_dict(), []
+    before, done = live.to_json(), []
     live._trace_edit_in_process = live._layout_edit_in_process = True
     live.on_edits_completed(lambda: done.append(1))
     live._js2py_traceDeltas = {"trace_deltas": [{"uid": live.data[0].uid, "visible": False}], "trace_edit_id": 1}
     assert not done
     live._js2py_layoutDelta = {"layout_delta": {"height": 1}, "layout_edit_id": 1}
-    assert done == [1] and same(live.to_dict(), before)
+    assert done == [1] and live.to_json() == before
     assert live.get_state()["_js2py_layoutDelta"] is None, "a page that is loaded again does not get it back"
 
 
