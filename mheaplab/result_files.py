@@ -29,7 +29,7 @@ MAX_ROWS = 1 << 22
 MAX_ARRAY = 1 << 30
 """Bytes of one array of a snapshot: pages of a heap of 2 TiB."""
 MAX_RUN_BYTES = 1 << 26
-SIGNED = {"sweep_debt", "heap_live", "swept_event", "swept_ns", "runway", "goal", "next_goal", "trigger"}
+SIGNED = {"sweep_debt", "heap_live", "swept_event", "swept_ns", "runway", "goal", "next_goal", "trigger", "cons_mark"}
 """Columns that may be negative: behind or ahead, not known, off, or what Go computes below zero."""
 NAMED = {"why": len(WHY_NAMES), "gc_phase": len(GC_PHASE_NAMES), "forced": 3}
 ORDERED = ("event", "time_ns", "cycles", "cycle", "start_event", "end_event", "total_alloc")

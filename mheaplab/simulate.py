@@ -121,7 +121,7 @@ class _Run:
         cycles = self.state.take_rows("cycles", keep=min(1, int(self.h.cycles_len)))
         if len(cycles):
             self.cycles.append(cycles.astype(CYCLE_TYPE))
-        if self.total is None and self.rows > 2 * self.wanted:
+        while self.total is None and self.rows > 2 * self.wanted:
             self._thin()
 
     def _thin(self):
@@ -132,7 +132,9 @@ class _Run:
         keep[strided[1::2]] = False
         self.samples = [rows[keep]]
         self.rows = len(strided[::2])
-        self.h.sim.stride *= 2
+        stride = 2 * int(self.h.sim.stride)
+        self.h.sim.stride = stride
+        self.h.sim.sample_at = -(-self.done // stride) * stride
 
     def finish(self):
         """Take the last rows."""

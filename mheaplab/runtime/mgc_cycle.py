@@ -81,9 +81,9 @@ def cycle_start(h, forced):
         scavenger_ready(h)
     cycle_close(h)
     pause = sim.params.cycle_ns * _HALF
+    gc_cpu_limiter_accumulate(h, (sim.now - sim.gc_ended) * program_speed(h, NO), _ZERO)
     sim.now += pause
-    program = (sim.now - sim.gc_ended) * program_speed(h, NO)
-    gc_cpu_limiter_accumulate(h, program, pause * np.float64(sim.params.procs))
+    gc_cpu_limiter_accumulate(h, _ZERO, pause * np.float64(sim.params.procs))
     blacken_tiny_blocks(h)
     gc_controller_start_cycle(h.controller, h.stats, np.int64(sim.now), sim.params.procs, forced == PERIODIC)
     mark_begin(h)

@@ -1,13 +1,13 @@
 """A run of the twin's own, written down as a recording would have it, and replayed by the kernel that Go's runs prove.
 
-``Lockstep`` drives two heaps.  The first runs a program by itself, an event at a time with a sample after each, so that
-samples and counters tell in which order it swept, scavenged and collected, and how much.  The second gets that as the
-events of a recorded case: sweeps by credit with their allocation, all others one by one, collections with their dead
-objects.  What it answers must be what the first heap did, address by address, and so must all accounts.
+``Lockstep`` drives two heaps.  The first runs a program by itself, an event at a time with a sample before each, so
+that samples and counters tell in which order it swept, scavenged and collected, and how much.  The second gets that as
+the events of a recorded case: sweeps by credit with their allocation, all others one by one, collections with their
+dead objects.  What it answers must be what the first heap did, address by address, and so must all accounts.
 
-Who is dead is not asked of the first heap: a naive model of Go's rules says it.  An object that died is collected by
-the first marking that ends afterwards, unless it was allocated while that went on; tiny objects die with the last of
-their block, and a block that an mcache filled when marking began stays.
+Who is dead is not asked of the first heap: a naive model of the rules says it.  A collection frees what was dead when
+it began to mark or, if the parameters have it so, what is dead when that ends and was not born meanwhile.  Tiny objects
+die with the last of their block, and a block that an mcache fills when marking begins stays.
 """
 
 import numpy as np
@@ -40,8 +40,8 @@ QUANTUM_PAGES = 8
 """Pages that the background scavenger asks for at a time."""
 TINY = 16
 SCALARS = (
-    "sweepgen pages_in_use pages_swept reclaim_index reclaim_credit sweep_arenas central_index sweep_drained heap_marked"
-    " search_addr heap_arenas_len spans_len gcphase bits_words allspans n_hints cur_arena_base"
+    "sweepgen pages_in_use pages_swept reclaim_index reclaim_credit sweep_arenas central_index sweep_drained"
+    " heap_marked search_addr heap_arenas_len spans_len gcphase bits_words allspans n_hints cur_arena_base"
 ).split()
 """Fields of the heap that must agree after every event."""
 APART = ("scavenged_background", "scavenged_allocation", "scavenged_all")
@@ -62,41 +62,53 @@ def new_heaps(params):
 
 
 class Reachable:
-    """Which slots the program can reach, and which a collection frees: naive, by address."""
+    """Which slots the program can reach, and which a collection frees: naive, by address.
 
-    def __init__(self):
-        self.slots = {}  # address -> [objects in it that live, event that took it, black]
+    Parameters
+    ----------
+    keeps_dying : bool
+        Whether a collection keeps what dies while it marks, or of that only what is black.
+    """
+
+    def __init__(self, keeps_dying):
+        self.keeps_dying = keeps_dying
+        self.slots = {}  # address -> [objects in it that live, event that took it]
         self.slot_of = {}  # number of an object -> address of its slot
+        self.doomed, self.black, self.marking = [], set(), False
 
-    def born(self, number, address, nbytes, noscan, event, marking):
+    def born(self, number, address, nbytes, noscan, event):
         """An object was allocated."""
         tiny = noscan and nbytes < TINY
         slot = address & -TINY if tiny else address
         if slot not in self.slots:
             assert slot == address, "an object begins inside a slot that is not there"
-            self.slots[slot] = [0, event, False]
+            self.slots[slot] = [0, event]
+            if self.marking:
+                self.black.add(slot)
         else:
             assert tiny and self.slots[slot][0] < TINY, "a slot was handed out twice"
         self.slots[slot][0] += 1
-        self.slots[slot][2] |= marking
         self.slot_of[number] = slot
 
     def dies(self, number):
         """An object can no longer be reached."""
         self.slots[self.slot_of.pop(number)][0] -= 1
 
+    def dead(self):
+        """Return the slots in which nothing lives."""
+        return [slot for slot, (count, _) in self.slots.items() if count == 0]
+
     def marking_begins(self, blocks):
-        """gcMarkTinyAllocs: the blocks that mcaches fill are black."""
-        for block in blocks:
-            self.slots[block][2] = True
+        """Note what this collection frees: what is dead, but for the tiny ``blocks`` that mcaches fill."""
+        self.marking, self.black = True, set(blocks)
+        self.doomed = [slot for slot in self.dead() if slot not in self.black]
 
     def marking_ends(self):
-        """Return the events that allocated what is dead, and forget it."""
-        dead = [slot for slot, (count, _, black) in self.slots.items() if count == 0 and not black]
-        events = sorted(self.slots.pop(slot)[1] for slot in dead)
-        for slot in self.slots.values():
-            slot[2] = False
-        return events
+        """Return the events that allocated what is freed, and forget it."""
+        self.marking = False
+        if not self.keeps_dying:
+            self.doomed = [slot for slot in self.dead() if slot not in self.black]
+        return sorted(self.slots.pop(slot)[1] for slot in self.doomed)
 
 
 class Replayed:
@@ -173,7 +185,7 @@ class Lockstep:
         The heap that decides by itself.
     go : Replayed
         The heap that gets its decisions.
-    collections, black_kept : int
+    collections, kept : int
         Collections, and slots that one of them kept although their objects were dead.
     addresses : list of (int, int)
         Event of the replay and address, of every object and stack.
@@ -186,10 +198,10 @@ class Lockstep:
         self.sim, go = new_heaps(params)
         self.go = Replayed(go)
         self.h = self.sim.h
-        self.reachable = Reachable()
+        self.reachable = Reachable(params.keeps_dying)
         self.births = {}  # number -> event of the replay
         self.addresses, self.rows = [], []
-        self.collections = self.black_kept = 0
+        self.collections = self.kept = 0
         self._now = self._state()
         self._tell_goal()
 
@@ -204,6 +216,7 @@ class Lockstep:
             self.todo = (nbytes, noscan != 0, number)
             self.before_event = True
             self.blocks = self._tiny_blocks()
+            self.paced = self._pace() != 0
             self.given_back = int(self.h.stats.scavenged_all)
             self._run_one(events, i)
             self._follow()
@@ -217,19 +230,23 @@ class Lockstep:
                 self.sim.take_rows("cycles", keep=min(1, int(self.h.cycles_len)))
                 self.sim.grow(int(self.h.need_arenas))
 
+    def _pace(self):
+        """Pages to sweep for a byte; 0 once an allocation has found that nothing is left."""
+        return float(self.h.controller.sweep_pages_per_byte)
+
     def _tiny_blocks(self):
         """The blocks that mcaches fill."""
         blocks = [int(self.h.allp[p]["mcache"]["tiny"]) for p in range(self.params.procs)]
         return [b for b in blocks if b]
 
     def _state(self, row=None):
-        """What there is to follow, now or where sample ``row`` was taken: swept by whom, drained, marking, scavenged."""
+        """What there is to follow, now or where sample ``row`` was taken: spans swept by whom, all swept, scavenged."""
         if row is None:
             stats = self.h.stats
-            return stats.swept_spans.copy(), int(self.h.sweep_drained), int(self.h.gcphase), int(stats.scavenged_background)
-        marking = row["gc_phase"] == sims.PHASE_MARKING
-        drained = marking or row["gc_phase"] == sims.PHASE_SWEPT
-        return row["swept_spans"].copy(), int(drained), int(marking), int(row["scavenged_background"])
+            return stats.swept_spans.copy(), int(self.h.sweep_drained), int(stats.scavenged_background)
+        # While the collector marks, all is swept.
+        drained = row["gc_phase"] != sims.PHASE_SWEEPING
+        return row["swept_spans"].copy(), int(drained), int(row["scavenged_background"])
 
     # ------------------------------------------------------------------------------------------------ the replay
 
@@ -261,12 +278,12 @@ class Lockstep:
         if self.before_event:
             by_other = why == sims.WHY_MARK_START
             self._sweep(int(swept[sims.SWEPT_IN_BACKGROUND]) + (drained and not by_other), BACKGROUND)
-            self.go.scavenge(after[3] - self._now[3], self.p)
+            self.go.scavenge(after[2] - self._now[2], self.p)
         elif self.kind == FORCED_GC:
             self._sweep(int(swept[sims.SWEPT_BY_FORCE]) + (why == sims.WHY_SWEEP_END), FORCE)
         elif self.todo is not None and why != sims.WHY_MARK_END:
             # A sweepone that finds nothing makes the sweep end, and that is one more call.
-            by_other = why == sims.WHY_MARK_START and swept[sims.SWEPT_BY_START] > 0
+            by_other = why == sims.WHY_MARK_START and not (self.paced and self._pace() == 0)
             self._event(int(swept[sims.SWEPT_BY_CREDIT]) + (drained and not by_other))
             self.blocks = self._tiny_blocks()
         if why == sims.WHY_MARK_START:
@@ -278,12 +295,13 @@ class Lockstep:
 
     def _collect(self):
         """End marking in the replay, as in the first heap."""
-        waiting = sum(count == 0 for count, _, _ in self.reachable.slots.values())
+        waiting = len(self.reachable.dead())
         dead = self.reachable.marking_ends()
-        self.black_kept += waiting - len(dead)
+        self.kept += waiting - len(dead)
         self.collections += 1
         self.go.collect(dead, self.p)
         self._tell_goal()
+        self.paced = True
         for p in range(int(self.h.sim.ps_used)):
             self.go.apply(MCACHE_FLUSH, p=p)
         self.blocks = []
@@ -299,7 +317,7 @@ class Lockstep:
         if self.kind == ALLOC:
             address = self._address(number)
             self._pair(number, self.go.apply(MALLOC, size=nbytes, flags=int(noscan), p=self.p, credit=credit), address)
-            self.reachable.born(number, address, nbytes, noscan, self.go.n - 1, self._now[2] != 0)
+            self.reachable.born(number, address, nbytes, noscan, self.go.n - 1)
         elif self.kind == DEATH:
             self.reachable.dies(number)
         elif self.kind == PROGRAM_STACK_ALLOC:
@@ -334,7 +352,8 @@ class Lockstep:
         for name in a.dtype.names:
             if name not in OF_TRACE:
                 wrong = np.flatnonzero(a[name] != b[name]).tolist()
-                assert not wrong, f"{name} of span {wrong[0]} is {a[name][wrong[0]]}, but in the replay {b[name][wrong[0]]}"
+                pair = wrong and (a[name][wrong[0]], b[name][wrong[0]])
+                assert not wrong, f"{name} of span {wrong[0]} is {pair[0]}, but in the replay {pair[1]}"
         self.rows.append(self.sim.take_rows())
         self.go.rows.append(self.go.state.take_rows())
         mine, its = np.concatenate(self.rows), np.concatenate(self.go.rows)

@@ -72,8 +72,8 @@ class Program:
 
     def events(self):
         """Return the columns."""
-        columns = [np.array(column, dtype) for column, dtype in zip(zip(*self.rows, strict=True), TRACE_TYPES, strict=False)]
-        return TraceEvents(*columns, np.zeros(len(self.rows), TRACE_TYPES.time))
+        columns = zip(*((*row, 0) for row in self.rows), strict=True)
+        return TraceEvents(*(np.array(c, dtype) for c, dtype in zip(columns, TRACE_TYPES, strict=True)))
 
 
 def random_program(rng, n, procs=1, most=400, forced=0.0, stacks=0.05, large=1.0):

@@ -9,14 +9,14 @@ from runtime.entry import COMPILED
 from runtime.lockstep import Lockstep
 from runtime.programs import random_program
 
-import mheaplab as mh
 from mheaplab.case import check_events
 from mheaplab.params import HeapParams
+from mheaplab.replay import _Driver
 from mheaplab.runtime.mstats import read_memstats
 from mheaplab.runtime.sim_structs import SWEEPERS
 
 MIB = 1 << 20
-SMALL = {"heap_minimum_bytes": MIB // 2, "globals_bytes": 10_000}
+SMALL = {"procs": 1, "heap_minimum_bytes": MIB // 2, "globals_bytes": 10_000}
 """Many collections in few events."""
 
 RUNS = {
@@ -32,7 +32,10 @@ RUNS = {
         {"most": 1500}, "credit background flush",
     ),
     "limit, small arenas": (
-        {"memory_limit": 9 * MIB, "procs": 3, "scavenge_limit_factor": 0.8, "alloc_ns": 20_000.0, "arena_bytes": 4 * MIB},
+        {
+            "memory_limit": 9 * MIB, "procs": 3, "scavenge_limit_factor": 0.8, "alloc_ns": 20_000.0,
+            "arena_bytes": 4 * MIB,
+        },
         {"most": 3000, "large": 3}, "credit flush",
     ),
     "busy sweeper": (
@@ -43,6 +46,7 @@ RUNS = {
         {"procs": 8, "scan_byte_ns": 50.0, "page_cache_pages": 0, "page_placement": "best-fit", "size_classes": "pow2"},
         {}, "credit flush",
     ),
+    "the dying go": ({"gogc": 30, "procs": 2, "keeps_dying": False, "scan_byte_ns": 5.0}, {}, "credit flush"),
     "go1.27": ({"go": "go1.27", "gogc": 30, "procs": 3}, {}, "credit flush"),
     "go1.27, stacks": (
         {"go": "go1.27", "gogc": 30, "procs": 3, "background_sweep_per_ms": 1000.0}, {"stacks": 0.2}, "credit flush",
@@ -67,7 +71,7 @@ def test_a_run_does_what_go_would_given_its_decisions(name, rng):
     heaps, reached = run_in_lockstep(name, rng)
     if COMPILED:
         swept = dict(zip(SWEEPERS, heaps.h.stats.swept_spans.tolist(), strict=True))
-        assert heaps.collections > 8 and heaps.black_kept > 10
+        assert heaps.collections > 8 and heaps.kept > 10
         assert all(swept[who] for who in reached), swept
 
 
@@ -77,13 +81,14 @@ def test_a_run_written_down_is_a_case_that_replays(name, rng):
     heaps, _ = run_in_lockstep(name, rng)
     case = heaps.go.case("go1.19")
     check_events(case.events, case.name, case.go)
-    if name != "limit":
-        # Scavenges of a growing heap are the one thing that the case, without the scavenger's goal, does not tell.
-        heaps.h.stats.scavenged_allocation = 0
-    found = mh.replay(case, params=heaps.params, check=1)
+    replay = _Driver(case, heaps.params, 1)
+    replay.run_to(len(case))
     event, address = np.array(heaps.addresses).T
-    assert np.array_equal(found.addr[event], address.astype(np.uint64))
-    assert np.array_equal(found.spans["span_base"], np.concatenate(heaps.rows)["span_base"])
-    assert found.unrecorded_sweeps == 0
-    mine, its = read_memstats(heaps.h), read_memstats(heaps.go.state.h)
-    assert mine == its
+    assert np.array_equal(replay.out.addr[event], address.astype(np.uint64))
+    rows = np.concatenate(heaps.rows)
+    for column in ("span_base", "span_npages", "span_class", "span_needzero"):
+        assert np.array_equal(replay.spans()[column], rows[column])
+    assert int(replay.state.h.unrecorded_sweeps) == 0
+    # A case does not tell the goal down to which a growing heap is scavenged.
+    apart = {"HeapReleased": 0, "HeapIdle": 0}
+    assert read_memstats(replay.state.h) | apart == read_memstats(heaps.h) | apart
