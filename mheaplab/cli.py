@@ -14,12 +14,16 @@ from .cli_simulate import add_simulate
 from .compare import compare
 from .data import data_path
 from .errors import FormatError, InvariantError
+from .params import HeapParams
 from .progress import ProgressBar
 from .replay import replay, snapshots
 from .simulate import simulate
 
 DONE, BAD, USAGE = 0, 1, 2
 SHOWN_CASES = ("go119-json", "go119-arenas")
+SHOWN_RUNS = ("json-service", "cache-fill-empty")
+COMPARED = (100, 50, 200)
+"""GOGC of the runs that are compared."""
 WARMUP_SCENARIO = "tree-builder"
 MOMENTS = 300
 """Snapshots behind a figure of the heap over time."""
@@ -68,6 +72,18 @@ def figures_of(name, case):
         yield f"{name}-agreement", figures.agreement(compare(prediction, case.truth), name=name)
 
 
+def figures_of_runs(name):
+    """Yield (file name, figure, what it is about) for the figures of a scenario that the twin runs by itself."""
+    from . import figures
+    from .figures.views import VIEWS
+
+    trace = workloads.load(name).loaded()
+    runs = [simulate(trace, HeapParams.go119(gogc=gogc)) for gogc in COMPARED]
+    for kind, view in VIEWS.items():
+        yield f"{name}-{kind}", view.draw(runs[0]).figure(), runs[0]
+    yield f"{name}-compare", figures.compare(runs, [f"GOGC={gogc}" for gogc in COMPARED]), None
+
+
 def figures_by_hand():
     """Yield (file name, figure) for a heap driven by hand: a span, marked but not swept, and the pages around."""
     from . import figures, steps
@@ -87,6 +103,8 @@ def all_figures():
     for name in SHOWN_CASES:
         case = load_case(data_path(f"cases/{name}"))
         yield from ((stem, figure, case) for stem, figure in figures_of(name, case))
+    for name in SHOWN_RUNS:
+        yield from figures_of_runs(name)
     about = {"heap": "40 objects of 48 B, every third alive, and one dead object of 64 B"}
     yield from ((stem, figure, about) for stem, figure in figures_by_hand())
 
@@ -110,7 +128,7 @@ def figures_command(args):
                 missing = err
                 formats = tuple(f for f in formats if f not in figures.DRAWN)
             done += 1
-            bar(done, 6 * len(SHOWN_CASES) + 2)
+            bar(done, 6 * len(SHOWN_CASES) + 6 * len(SHOWN_RUNS) + 2)
     finally:
         bar.close()
         figures.close_renderer()

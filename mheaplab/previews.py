@@ -1,10 +1,11 @@
 """Preview: a trace that is simulated in part while somebody chooses, and whole when they have chosen.
 
-While a slider moves there are some ten milliseconds for a run.  A prefix of the trace answers in that time: the first
-1/2, 1/4, 1/8, ... of its events.  Which, is measured: a run has a fixed cost, which no prefix makes less, and a cost
-per event, which follows from two runs of different length; the prefix is what the budget pays at that rate.  Halves,
-and not any number of events, so that two drafts of one drag mostly show the same prefix and can be compared.  A result
-says by its provenance which part it is of: ``events_done`` of ``events_total``.
+While a slider moves there are some twenty milliseconds for a run.  A prefix of the trace answers in that time: the
+first 1/2, 1/4, 1/8, ... of its events.  Which, is measured: a run has a fixed cost, which no prefix makes less, and a
+cost per event, which follows from two runs of different length; the prefix is what the budget pays at that rate.  What
+is measured is time of the processor, since on a busy machine the clock on the wall says little.  Halves, and not any
+number of events, so that two drafts of one drag mostly show the same prefix and can be compared.  A result says by its
+provenance which part it is of: ``events_done`` of ``events_total``.
 
 A trace may be a stream that is made or read anew for each run, which would cost as much as the run, so its events are
 kept in memory unless they are very many.  The same choice is often seen again, by going back or by pinning it, so the
@@ -17,57 +18,19 @@ import re
 import time
 from collections import OrderedDict
 
-import numpy as np
-
-from .runtime.trace_events import TraceEvents, slice_trace_events
-from .traces.trace import Trace
-
-BUDGET = 0.020
+BUDGET = 0.008
 """Seconds that the events of a draft should take at most, beside the fixed cost of a run."""
 TOLERANCE = 1.4
 """By how much a draft may miss the budget before another length is chosen."""
-FIRST_HALVINGS = 3
+FIRST_HALVINGS = 4
 LEAST = 2000
 """Events below which a prefix says nothing."""
 MEASURED = 5
 """Runs of a length from which its time is taken: the quickest, since what disturbs only makes slower."""
 KEPT = 12
 HELD = 1 << 24
-"""Events that are kept in memory at most, some 20 bytes each."""
-SAMPLES, DRAFT_SAMPLES = 1500, 400
-
-
-class HeldEvents:
-    """A source of a trace: dense events that are in memory and have been checked."""
-
-    checked = True
-
-    def __init__(self, events, digest):
-        self.events, self._digest = events, digest
-        self.n_events = len(events.kind)
-
-    def batches(self, rows):
-        """Yield views of ``rows`` events."""
-        for start in range(0, self.n_events, rows):
-            yield slice_trace_events(self.events, start, min(start + rows, self.n_events))
-
-    def digest(self):
-        """Return the digest of the trace that they are of."""
-        return self._digest
-
-
-def held(trace):
-    """Return a trace with the same events in memory, or as it is if they are more than ``HELD``."""
-    batches, count = [], 0
-    for events in trace.dense_batches():
-        batches.append(events)
-        count += len(events.kind)
-        if count > HELD:
-            return trace
-    if not batches:
-        return trace
-    events = TraceEvents(*(np.concatenate(columns) for columns in zip(*batches, strict=True)))
-    return Trace(HeldEvents(events, trace.digest), trace.meta | {"ids": "dense"}, trace.name)
+"""Events that are kept in memory at most, 27 bytes each."""
+SAMPLES, DRAFT_SAMPLES = 1500, 250
 
 
 def trace_code(trace):
@@ -103,7 +66,7 @@ class Preview:
     def __init__(self, trace, *, samples=SAMPLES, seed=0, simulate=None):
         if simulate is None:
             from .simulate import simulate
-        self.trace = held(trace)
+        self.trace = trace.loaded(HELD)
         self.events = int(self.trace.count().sum()) if self.trace.n_events is None else self.trace.n_events
         self.samples, self.seed = samples, seed
         self._simulate = simulate
@@ -136,9 +99,9 @@ class Preview:
         samples = self.samples if events == self.events else min(DRAFT_SAMPLES, self.samples)
         if events not in self._prefixes:
             self._prefixes[events] = self.trace.prefix(events)
-        begin = time.perf_counter()
+        begin = time.thread_time()
         result = self._simulate(self._prefixes[events], params, samples=samples, seed=self.seed)
-        self._note(events, time.perf_counter() - begin)
+        self._note(events, time.thread_time() - begin)
         facts = {"events_total": self.events, "complete": result.complete and events == self.events}
         result = dataclasses.replace(result, provenance=result.provenance | facts)
         self._results[key] = result
@@ -147,7 +110,7 @@ class Preview:
         return result
 
     def _note(self, events, seconds):
-        """Learn what a run took; not from the first, which may have waited for the compiler."""
+        """Learn what a run took; not from the first, which may have compiled."""
         if not self._first:
             self._took[events] = [*self._took.get(events, []), seconds][-MEASURED:]
         self._first = False

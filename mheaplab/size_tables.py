@@ -14,6 +14,8 @@ other rules are what the runtime stands on:
 Since Go 1.22 there is one more, about what small objects with pointers keep in their span: see ``needs_of_headers``.
 """
 
+import functools
+
 from .runtime.mksizeclasses import div_magic, make_classes
 from .runtime.structs import MAX_CLASSES, MAX_OBJECTS_PER_SPAN, MAX_SMALL_SIZE, PAGE_SIZE
 
@@ -31,6 +33,7 @@ def pow2_classes():
     return tuple((size, max(1, 8 * size // _PAGE)) for size in sizes)
 
 
+@functools.cache
 def go_classes():
     """Return Go's table, by the rules of mksizeclasses.go, without class 0."""
     sizes, npages = make_classes()

@@ -53,8 +53,8 @@ class TimeParams(Checked):
     )  # fmt: skip
     keeps_dying: bool = parameter(
         True, "", (False, True),
-        "whether a collection keeps what dies while it marks, as Go's write barrier does; if not, it keeps of these only "
-        "what was born since marking began",
+        "whether a collection keeps what dies while it marks, as Go's write barrier does; if not, it keeps of these "
+        "only what was born since marking began",
         "runtime/mbarrier.go",
     )  # fmt: skip
     cycle_us: float = parameter(

@@ -18,7 +18,7 @@ class Clock:
 
     def __init__(self, monkeypatch, per_run, per_event):
         self.now, self.per_run, self.per_event, self.runs = 0.0, per_run, per_event, []
-        monkeypatch.setattr(previews.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(previews.time, "thread_time", lambda: self.now)
 
     def simulate(self, trace, params, **more):
         self.now += self.per_run + self.per_event * len(trace)
@@ -44,18 +44,18 @@ def drafts(preview, count):
 
 
 def test_draft_is_a_prefix_and_says_so(clock):
-    """The first draft has an eighth of the events; the exact result has all, and more samples."""
+    """The first draft has a sixteenth of the events; the exact result has all, and more samples."""
     preview = clock.preview(samples=777, seed=5)
     draft = preview.draft(GO)
-    assert (draft.provenance["events_done"], draft.provenance["events_total"]) == (125_000, 1_000_000)
+    assert (draft.provenance["events_done"], draft.provenance["events_total"]) == (62_500, 1_000_000)
     assert draft.complete is False
     exact = preview.exact(GO)
     assert exact.provenance["events_done"] == 1_000_000 and exact.complete
-    assert clock.runs == [(125_000, 100, {"samples": 400, "seed": 5}), (1_000_000, 100, {"samples": 777, "seed": 5})]
+    assert clock.runs == [(62_500, 100, {"samples": 250, "seed": 5}), (1_000_000, 100, {"samples": 777, "seed": 5})]
 
 
 @pytest.mark.parametrize(
-    ("per_event", "events"), [(1.4e-7, 125_000), (4e-8, 500_000), (1e-9, 1_000_000), (1e-6, 15_625)]
+    ("per_event", "events"), [(1.4e-7, 62_500), (4e-8, 125_000), (1e-9, 1_000_000), (1e-6, 7812)]
 )
 def test_prefix_fits_the_budget(clock, per_event, events):
     """Whatever a run costs beside, the events of a draft fit the budget, and no longer prefix does."""
@@ -78,7 +78,7 @@ def test_prefix_stays_while_it_is_about_right(clock):
         clock.per_event = 1.4e-7 * sway
         preview.exact(GO.replace(gogc=next(numbers)))
         seen |= set(drafts(preview, 2))
-    assert seen == {125_000}
+    assert seen == {62_500}
 
 
 def test_compiling_is_no_measure(clock):
@@ -87,9 +87,9 @@ def test_compiling_is_no_measure(clock):
     preview = clock.preview()
     preview.exact(GO)
     clock.per_run = 0.02
-    assert drafts(preview, 4) == [125_000] * 4
+    assert drafts(preview, 4) == [62_500] * 4
     preview.exact(GO.replace(gogc=7))
-    assert drafts(preview, 2) == [125_000] * 2
+    assert drafts(preview, 2) == [62_500] * 2
 
 
 def test_a_disturbed_run_does_not_count(clock):

@@ -11,11 +11,11 @@ from test_figures import SIGHT, lab
 import mheaplab as mh
 from mheaplab import figures
 from mheaplab.figures import runs, theme
-from mheaplab.figures.comparison import comparison_picture
+from mheaplab.figures.comparison import comparison_picture, numbers_text
 from mheaplab.figures.cycles import grouped, groups
 from mheaplab.figures.sweeping import allocations, tail_points
 from mheaplab.figures.views import VIEWS
-from mheaplab.results import SWEEPERS
+from mheaplab.results import HISTOGRAMS, SWEEPERS
 
 MIB = 1 << 20
 ALONG = [name for name in VIEWS if "x" in VIEWS[name].options]
@@ -54,7 +54,7 @@ def test_views_say_what_they_show(run, name, look):
     """Every axis has a title with a unit or none that would be drawn, and the caption has parameters and extent."""
     figure = VIEWS[name].draw(run, theme=look).figure()
     assert figure.layout.title.text.endswith(": made-up")
-    assert "Go 1.19, GOGC=100 · exact: all 1,000,000 events" in figure.layout.title.subtitle.text
+    assert "Go 1.19, GOGC=100<br>exact: all 1,000,000 events" in figure.layout.title.subtitle.text
     assert figure.layout.paper_bgcolor is None and figure.layout.template == theme.template(look)
     for axis in ("xaxis", "yaxis", "xaxis2", "yaxis2"):
         if axis in figure.layout and figure.layout[axis].showticklabels is not False:
@@ -92,6 +92,8 @@ def test_runs_without_anything(name):
         made_up.made_result(samples=0, cycles=0, events=0),
     ):
         figure = VIEWS[name].draw(result).figure()
+        if len(result.samples) > 1:
+            assert all(len(t.x) and len(t.y) for t in figure.data if t.showlegend is not False), "or the legend jumps"
         for axis in figure.select_xaxes():
             low, high = axis.range
             assert np.isfinite([low, high]).all() and low < high
@@ -137,11 +139,15 @@ def test_captions():
     words = runs.caption(made_up.made_result(changed, done=125_000))
     assert words == (
         "Go 1.27, GOGC=off, limit 300 MiB, 4 Ps, idle_share=0.25, arena_bytes=4 MiB"
-        " · prefix: first 125,000 of 1,000,000 events"
+        "<br>prefix: first 125,000 of 1,000,000 events"
     )
-    many = mh.HeapParams.go119(alloc_ns=1.0, byte_ns=0.0, cycle_us=1.0, sweep_span_ns=1.0, scan_share=1.0)
-    assert runs.parameter_words(many) == "Go 1.19, GOGC=100, alloc_ns=1, byte_ns=0, scan_share=1, 2 other changes"
+    assert runs.caption(made_up.made_result(), "a", "b").endswith("exact: all 1,000,000 events · a · b")
     classes = ((8, 1), (16, 1), (32768, 4))
+    many = mh.HeapParams.go119(
+        page_cache_pages=0, page_placement="best-fit", background_sweep_per_ms=0.0, cycle_us=1.0, alloc_ns=1.0
+    )
+    words = "Go 1.19, GOGC=100, alloc_ns=1, cycle_us=1, background_sweep_per_ms=0, page_placement=best-fit"
+    assert runs.parameter_words(many) == f"{words}, 1 more change" and len(words) <= runs.CAPTION_LETTERS
     assert "size_classes=3 classes" in runs.parameter_words(mh.HeapParams.go119(size_classes=classes))
     assert runs.extent_words(made_up.made_result(events=1)) == "exact: all 1 event"
 
@@ -285,12 +291,24 @@ def test_tails(run):
             assert axis.type == "log" and low < np.log10(min(values)) and np.log10(max(values)) < high
     assert "99% sweep at most 127 pages" in figure.layout.title.subtitle.text
     assert list(figure.layout.xaxis4.ticktext[:3]) == ["1 ns", "1 µs", "1 ms"]
+    short = np.zeros(40, np.int64)
+    short[9:12] = 3, 2, 1  # 256 ns to 2 µs
+    held = figures.sweep_figure(made_up.dataclasses.replace(run, histograms=run.histograms | {"stall_ns": short}))
+    assert list(held.data[-1].x) == [256, 512, 1024] and list(held.layout.xaxis4.ticktext[:2]) == ["1 ns", "10 ns"]
 
 
 def test_tail_without_members():
-    """Where nothing was swept there is no tail."""
+    """Where nothing was swept there is no tail; where nothing reaches two values, it begins at the larger."""
+    histogram = np.zeros(40, np.int64)
+    histogram[[0, 3, 5]] = 100, 2, 1
+    values, counts = tail_points(histogram)
+    assert values.tolist() == [4, 8, 16] and counts.tolist() == [3, 1, 1]
     values, counts = tail_points(np.zeros(40, np.int64))
     assert len(values) == len(counts) == 0
+    figure = figures.sweep_figure(
+        made_up.dataclasses.replace(made_up.made_result(), histograms=dict.fromkeys(HISTOGRAMS, np.zeros(40, np.int64)))
+    )
+    assert figure.layout.title.subtitle.text.endswith("no allocation had to sweep")
 
 
 # ---------------------------------------------------------------------------------------------- waste, arenas
@@ -328,7 +346,7 @@ def test_comparison_places_multiples():
     assert [list(t.x)[0] for t in figure.data] == pytest.approx([0, 1, -3.3])
     assert [t.name for t in figure.data] == ["a", "b", "none"]
     assert len({t.marker.symbol for t in figure.data}) == len({t.marker.color for t in figure.data}) == 3
-    assert figure.layout.annotations[0].text == "10 → 0" and "+100%" in figure.data[1].hovertext[0]
+    assert figure.layout.annotations[0].text == "10 → 20 → 0" and "+100%" in figure.data[1].hovertext[0]
     grows = figures.compare([none, a], metrics=["collections"])
     assert list(grows.data[1].x) == pytest.approx([3.3]) and "+10" in grows.data[1].hovertext[0]
 
@@ -348,9 +366,10 @@ def test_comparison_says_what_it_compares():
     """Title, axis and caption name the first run, its parameters, and extents that differ."""
     a, b = made_up.made_result(mh.HeapParams.go119(gogc=50)), made_up.made_result(done=1000)
     figure = figures.compare([a, b], ["half", "whole"])
-    assert figure.layout.title.text == "half and whole" and figure.layout.xaxis.title.text == "multiple of half"
+    assert figure.layout.title.text == "half and whole: made-up"
+    assert figure.layout.xaxis.title.text == "multiple of half"
     assert figure.layout.title.subtitle.text == (
-        "1× is half (Go 1.19, GOGC=50) · exact: all 1,000,000 events; prefix: first 1,000 of 1,000,000 events"
+        "1× is half: Go 1.19, GOGC=50<br>exact: all 1,000,000 events; prefix: first 1,000 of 1,000,000 events"
     )
     assert len(figures.provenance(figure)["runs"]) == 2
 
@@ -371,9 +390,18 @@ def test_comparison_refuses(run, count, more, words):
 
 
 def test_one_run_is_compared_with_itself(run):
-    """One run gives its numbers, without arrows."""
+    """One run gives its numbers, without arrows, and so do more runs than there is room for."""
     picture = comparison_picture([run], ["now"])
     assert all("→" not in note["text"] for note in picture.layout["annotations"])
+    assert picture.layout["annotations"] == comparison_picture([run] * 4).layout["annotations"]
+
+
+def test_numbers_beside_a_comparison():
+    """Numbers of one unit say it once."""
+    peak, count = (mh.metrics.metric(name) for name in ("peak_in_use", "collections"))
+    assert numbers_text(peak, [40 * MIB, 50.5 * MIB]) == "40 → 50.5 MiB"
+    assert numbers_text(peak, [40 * MIB, 512]) == "40 MiB → 512 B"
+    assert numbers_text(count, [1000, 3]) == "1,000 → 3" and numbers_text(count, [7]) == "7"
 
 
 # ---------------------------------------------------------------------------------------------- colours

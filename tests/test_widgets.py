@@ -1,29 +1,19 @@
-"""Widgets without a kernel and without a browser; and once all of it, in a real JupyterLab."""
+"""Widgets without a kernel and without a browser."""
 
-import contextlib
-import os
-import re
-import shutil
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import mheaplab as mh
 from mheaplab import figures, widgets
-from mheaplab.figures.export import chrome
 from mheaplab.widgets import case_explorer as make_explorer
 from mheaplab.widgets.case_explorer import key_step
+from mheaplab.widgets.live import same
 
 # The functions of the same names hide these modules.
 explorer_module = sys.modules["mheaplab.widgets.case_explorer"]
 export_module = sys.modules["mheaplab.figures.export"]
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -258,137 +248,23 @@ def test_redraw_with_other_traces():
         assert live.layout.title.text == f"{n}"
 
 
-# ---------------------------------------------------------------------------------------------- a real JupyterLab
-
-READY = """async () => {
-  const sleep = () => new Promise((r) => setTimeout(r, 50));
-  const shell = window.jupyterapp.shell;
-  while (!shell.currentWidget?.sessionContext) await sleep();
-  const context = shell.currentWidget.sessionContext;
-  await context.ready;
-  while (!context.session?.kernel) await sleep();
-  await context.session.kernel.info;
-}"""
-DOWN = "() => { const e = document.querySelector('.jp-WindowedPanel-outer'); e.scrollTop = e.scrollHeight; }"
-PLOT = "[...document.querySelectorAll('.js-plotly-plot')].find((g) => g.layout?.meta?.export_id?.includes('{}'))"
-SETTLED = "plot._fullLayout.width === plot.parentElement.clientWidth"
-
-
-@pytest.fixture
-def lab(tmp_path):
-    """A JupyterLab over a copy of the notebooks; the address of a notebook, without its name."""
-    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks", ignore=shutil.ignore_patterns("exports", ".*"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    script = Path(sys.executable).with_name("jupyter")
-    command = [script, "lab", "--no-browser", "--expose-app-in-browser", "--ip=127.0.0.1", f"--port={port}"]
-    command += ["--IdentityProvider.token=secret", f"--ServerApp.root_dir={tmp_path}"]
-    command += ["--LabApp.extension_manager=readonly"] + ["--allow-root"] * (os.geteuid() == 0)
-    with open(tmp_path / "lab.log", "w", encoding="utf-8") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path)
-        try:
-            base = f"http://127.0.0.1:{port}"
-            for _ in range(300):
-                try:
-                    urllib.request.urlopen(f"{base}/api?token=secret", timeout=5).close()
-                    break
-                except OSError:
-                    assert server.poll() is None, (tmp_path / "lab.log").read_text(encoding="utf-8")
-                    time.sleep(0.1)
-            yield f"{base}/lab/tree/notebooks/"
-        finally:
-            server.terminate()
-            server.wait(30)
+def test_live_figure_is_told_when_the_browser_has_drawn(explorer):
+    """What the browser has chosen by itself is neither kept nor echoed; what waits for its drawing is called."""
+    live = explorer.heap
+    for name in ("_js2py_traceDeltas", "_js2py_layoutDelta"):
+        assert live.trait_metadata(name, "echo_update") is False and live.trait_metadata(name, "sync")
+    before, done = live.to_json(), []
+    live._trace_edit_in_process = live._layout_edit_in_process = True
+    live.on_edits_completed(lambda: done.append(1))
+    live._js2py_traceDeltas = {"trace_deltas": [{"uid": live.data[0].uid, "visible": False}], "trace_edit_id": 1}
+    assert not done
+    live._js2py_layoutDelta = {"layout_delta": {"height": 1}, "layout_edit_id": 1}
+    assert done == [1] and live.to_json() == before
+    assert live.get_state()["_js2py_layoutDelta"] is None, "a page that is loaded again does not get it back"
 
 
-@contextlib.contextmanager
-def opened(address):
-    """Run all cells of a notebook in a browser that reaches nothing but this machine; the page. No error may show."""
-    api = pytest.importorskip("playwright.sync_api")
-    outside, errors = [], []
-    with api.sync_playwright() as play:
-        rules = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
-        browser = play.chromium.launch(executable_path=chrome(), args=["--no-sandbox", rules])
-        page = browser.new_context(viewport={"width": 1280, "height": 1000}, accept_downloads=True).new_page()
-        page.set_default_timeout(120_000)
-        local = re.compile(r"(https?|wss?)://127\.0\.0\.1|data:|blob:")
-        page.on("request", lambda r: None if local.match(r.url) else outside.append(r.url))
-        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda e: errors.append(str(e)))
-        page.goto(f"{address}?token=secret&reset")
-        page.wait_for_selector(".jp-NotebookPanel")
-        page.evaluate(READY)
-        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-        yield page
-        browser.close()
-    assert not outside and not errors
-
-
-def find_plot(page, name):
-    """Scroll down until the figure with ``name`` in its id is there, and make it ``window.plot``."""
-    plot = PLOT.replace("{}", name)
-    for _ in range(240):
-        page.evaluate(DOWN)
-        if page.evaluate(f"!!({plot}) && !!document.querySelector('.noUi-handle')"):
-            break
-        time.sleep(0.5)
-    find_first(page, name)
-
-
-def find_first(page, name):
-    """Make the first figure with ``name`` in its id ``window.plot``, and show it."""
-    page.evaluate(f"() => {{ window.plot = {PLOT.replace('{}', name)}; plot.scrollIntoView(); }}")
-
-
-@pytest.mark.slow
-@pytest.mark.browser
-@pytest.mark.skipif(chrome() is None, reason="no Chrome or Chromium here")
-def test_in_a_browser(lab, tmp_path):
-    """In JupyterLab the keyboard moves the heap, buttons export it, and nothing outside is asked for."""
-    with opened(f"{lab}00_start_here.ipynb") as page:
-        find_plot(page, "heap-map")
-        page.wait_for_function("plot.layout.title.text.includes('after 79,000 events')")
-        page.wait_for_function(SETTLED)
-        page.focus(".noUi-handle")
-        page.keyboard.press("ArrowRight")
-        page.wait_for_function("plot.layout.title.text.includes('after 80,000 events')")
-        with page.expect_download() as download:
-            page.get_by_text("Download SVG").click()
-        assert download.value.suggested_filename == "go119-json-heap-map.svg"
-        page.get_by_label("format").select_option(label="CSV")
-        page.get_by_role("button", name="Save both figures").click()
-        page.get_by_text("wrote exports/go119-json-event-80000-heap-map.csv").wait_for()
-    assert (tmp_path / "notebooks" / "exports" / "go119-json-event-80000-occupancy.csv").is_file()
-
-
-@pytest.mark.slow
-@pytest.mark.browser
-@pytest.mark.skipif(chrome() is None, reason="no Chrome or Chromium here")
-def test_steps_in_a_browser(lab, tmp_path):
-    """Notebook 05: slider, buttons, address box and sweep are moved by keyboard and mouse, and the figures follow."""
-    with opened(f"{lab}05_inside_the_heap.ipynb") as page:
-        find_plot(page, "sweep-48-B-30-percent")
-        marks = "plot.data[0].z.flat(9).filter((v) => v === 2).length"
-        page.wait_for_function(f"{marks} === {round(0.3 * 170)}")
-        page.locator(".noUi-handle").last.focus()
-        page.keyboard.press("ArrowRight")
-        page.wait_for_function(f"{marks} === {round(0.35 * 170)}")
-        page.get_by_label("runtime").last.select_option(label="Go 1.27")
-        page.wait_for_function("plot.layout.title.text.includes('165 slots')")
-        page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollTop = 0")
-        find_first(page, "malloc-48")
-        page.get_by_role("button", name="Next").first.click()
-        page.get_by_text("Step 2 of 14").first.wait_for()
-        page.locator(".noUi-handle").first.focus()
-        for _ in range(12):
-            page.keyboard.press("ArrowRight")
-        page.get_by_text("Step 14 of 14").first.wait_for()
-        page.wait_for_function("plot.layout.title.text.includes('170 slots')")
-        page.get_by_label("address").first.fill("0xc000000031")
-        page.get_by_text("slot 1 of 170, 0xc000000030 + 1").first.wait_for()
-        page.get_by_label("format").first.select_option(label="CSV")
-        page.get_by_role("button", name="Save both figures").first.click()
-        page.get_by_text("wrote exports/malloc-48-step-14-span-bits.csv").wait_for()
-    saved = (tmp_path / "notebooks" / "exports" / "malloc-48-step-14-span-bits.csv").read_text(encoding="utf-8")
-    assert saved.count("\n") > 170
+def test_live_figure_keeps_numbers_that_are_none():
+    """A line with gaps is not sent again because of its gaps."""
+    assert same(np.array([1, np.nan], "f4"), np.array([1, np.nan], "f4"))
+    assert not same(np.array([1, np.nan], "f4"), np.array([1, 2], "f4"))
+    assert same(np.array(["a", None], object), ["a", None]) and not same(np.array([1, 2]), [1, 3])

@@ -58,7 +58,7 @@ def arenas_picture(result, *, x="events", theme="light"):
     arena = bytes_text(result.params.arena_bytes)
     layout = look.frame_layout(
         theme, titled("Growth of the heap", result),
-        f"{caption(result)} · {plural(most, 'arena')} of {arena}",
+        caption(result, f"{plural(most, 'arena')} of {arena}"),
         plot_height=330, left=66, legend=[t["name"] for t in traces], legend_width=138,
     )  # fmt: skip
     whole = {"range": [0, 1.1 * most or 1], "tickformat": ",d", "tick0": 0, "dtick": max(1, -(-most // 4))}

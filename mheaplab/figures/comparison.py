@@ -9,13 +9,15 @@ import numpy as np
 from ..metrics import METRICS
 from . import theme as look
 from .export import digest
-from .runs import Picture, drawn, extent_words, parameter_words
+from .runs import Picture, drawn, extent_words, parameter_words, titled
 from .units import bytes_text, count_text, time_text
 
 SHOWN = (
     "collections", "peak_in_use", "peak_backed", "peak_mapped", "mean_waste", "mean_huge", "gc_share", "assist_share",
     "stall_share", "swept_p99",
 )  # fmt: skip
+TOLD = 3
+"""Runs up to which all numbers stand beside the picture; of more runs only the first one's."""
 LIMIT = 3.3
 """Powers of two beyond which a point stands at the edge of the picture."""
 STEPS = range(-3, 4)
@@ -30,6 +32,15 @@ def metric_text(metric, value):
     if metric.unit == "ns":
         return time_text(value)
     return f"{count_text(value)} {metric.unit}".strip()
+
+
+def numbers_text(metric, values):
+    """Return the values of several runs with their unit, which is said once if they share it."""
+    texts = [metric_text(metric, value) for value in values]
+    units = {text.lstrip("0123456789.,") for text in texts}
+    if len(units) == 1 and metric.unit:
+        texts = [text.removesuffix(*units) for text in texts[:-1]] + texts[-1:]
+    return " → ".join(texts)
 
 
 def difference_text(metric, value, base):
@@ -107,11 +118,10 @@ def _points(metrics, run, base, number, label):
 
 
 def _numbers_beside(metrics, values, theme):
-    """Return the numbers of every metric, the first run's and the last's, at the right of the picture."""
+    """Return the numbers of every metric at the right of the picture."""
     notes = []
     for k, m in enumerate(metrics):
-        shown = [metric_text(m, run[k]) for run in values]
-        text = shown[0] if len(shown) == 1 else f"{shown[0]} → {shown[-1]}"
+        text = numbers_text(m, [run[k] for run in values[: 1 if len(values) > TOLD else TOLD]])
         notes.append(
             {
                 "x": 1, "xref": "paper", "xanchor": "left", "y": k, "yref": "y", "showarrow": False, "text": text,
@@ -135,9 +145,11 @@ def comparison_picture(results, labels=None, *, metrics=SHOWN, theme="light"):
         _points(chosen, run, values[0], k, label) for k, (run, label) in enumerate(zip(values, labels, strict=True))
     ]
     extents = sorted({extent_words(r) for r in results})
+    names = {r.name for r in results}
+    title = " and ".join(labels) if len(labels) == 2 else f"{len(labels)} runs compared"
     layout = look.frame_layout(
-        theme, " and ".join(labels) if len(labels) == 2 else f"{len(labels)} runs compared",
-        f"1× is {labels[0]} ({parameter_words(results[0].params)}) · {'; '.join(extents)}",
+        theme, titled(title, results[0]) if len(names) == 1 else title,
+        f"1× is {labels[0]}: {parameter_words(results[0].params)}<br>{'; '.join(extents)}",
         plot_height=26 * len(chosen), left=160, right=150, legend=labels, legend_width=220,
     )  # fmt: skip
     words = ["same" if k == 0 else f"{2**k}×" if k > 0 else f"1/{2**-k}" for k in STEPS]

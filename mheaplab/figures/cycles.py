@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import theme as look
-from .runs import Picture, caption, drawn, frame, line, panel, run_facts, thin, titled
+from .runs import Picture, caption, drawn, frame, line, panel, run_facts, shown_points, thin, titled
 from .units import bytes_axis, plural, time_axis
 
 BARS = 240
@@ -34,7 +34,13 @@ def grouped(values, limit=BARS):
 def number_axis(cycles, **more):
     """Return the layout of an axis that numbers the collections."""
     last = int(cycles["cycle"][-1]) if len(cycles) else 1
-    return {"range": [0.5, last + 0.5], "tickformat": ",d", "nticks": 8} | more
+    return {"range": [0.5, last + 0.5], "tickformat": ",d", "tick0": 0, "dtick": whole_step(last)} | more
+
+
+def whole_step(last, ticks=10):
+    """Return the step of 1, 2 or 5 times a power of ten with at most so many ticks up to ``last``."""
+    step = 10 ** max(len(str(int(last))) - 2, 0)
+    return next(s * step for s in (1, 2, 5, 10, 20, 50) if last / (s * step) <= ticks)
 
 
 def bar_width(each):
@@ -48,12 +54,13 @@ def _sizes(cycles, divisor, unit, top, theme):
     for v in values:
         v[(v < 0) | (v > 4 * top)] = np.nan  # a goal that is off
     kept = thin(*values)
-    x = cycles["cycle"][kept].astype("i4")
+    number = cycles["cycle"][kept].astype("i4")
     mode = "lines+markers" if len(kept) <= 60 else "lines"
     for (_, name, color, dash), v in zip(SIZES, values, strict=True):
         ink = look.TEXT[theme] if color is None else look.RUN_COLORS[color]
         style = {"color": ink, "width": 1.5, "dash": dash}
-        yield line(x, v[kept] / divisor, name, unit, mode=mode, marker={"size": 5}, **style)
+        x, y = shown_points(number, v[kept] / divisor)
+        yield line(x, y, name, unit, mode=mode, marker={"size": 5}, **style)
 
 
 def cycles_picture(result, *, theme="light"):
@@ -68,17 +75,18 @@ def cycles_picture(result, *, theme="light"):
     longest = float(sum(times).max(initial=1.0))
     ns, time_unit = time_axis(longest)
     for (_, name, color), values in zip(TIMES, times, strict=True):
+        x, y = shown_points((cycles["cycle"][first] + (each - 1) / 2).astype("f4"), drawn(values / ns))
         traces.append(
             {
-                "type": "bar", "x": (cycles["cycle"][first] + (each - 1) / 2).astype("f4"), "y": drawn(values / ns),
+                "type": "bar", "x": x, "y": y,
                 "name": name, "xaxis": "x2", "yaxis": "y2", "width": each, "hovertemplate": f"%{{y:.4~g}} {time_unit}",
                 "marker": {"color": look.RUN_COLORS[color], "line": {"width": 0},
                            "pattern": {"shape": "/" if color == 3 else "", "fillmode": "overlay", "solidity": 0.25}},
             }
         )  # fmt: skip
-    high = max([float(np.nanmax(t["y"], initial=0.0)) for t in traces[: len(SIZES)]])
+    high = max([float(np.fmax.reduce(t["y"], initial=0.0)) for t in traces[: len(SIZES)]])
     layout = look.frame_layout(
-        theme, titled("Collections", result), f"{caption(result)} · {plural(len(cycles), 'collection')}",
+        theme, titled("Collections", result), caption(result, plural(len(cycles), "collection")),
         plot_height=330, left=66, legend=[t["name"] for t in traces], legend_width=190,
     )  # fmt: skip
     more = {

@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import theme as look
-from .runs import Picture, along, caption, drawn, frame, line, run_facts, thin, titled
+from .runs import Picture, along, caption, drawn, frame, line, run_facts, shown_points, thin, titled
 from .units import bytes_axis, bytes_text, plural
 
 WORDS = {
@@ -57,14 +57,15 @@ def _collections(result, by, divisor, theme):
     samples = result.samples
     at = np.searchsorted(samples["event"], rows["end_event"]).clip(0, max(len(samples) - 1, 0))
     shown = along(result, by, samples[at]) if len(samples) else along(result, by)
+    x, y = shown_points(shown.values if len(samples) else shown.values[:0], drawn(rows["live_end"] / divisor))
     words = [
         f"collection {c['cycle']} ends: {bytes_text(int(c['live_end']))} counted, {bytes_text(int(c['marked']))} marked"
         for c in rows
     ]
     return {
         "type": "scatter",
-        "x": shown.values if len(samples) else shown.values[:0],
-        "y": drawn(rows["live_end"] / divisor),
+        "x": x,
+        "y": y,
         "name": "end of a collection" if every == 1 else f"end of a collection, 1 of {every}",
         "mode": "markers",
         "marker": {
@@ -109,7 +110,7 @@ def memory_picture(result, *, x="events", theme="light", pinned=None):
     traces += _pinned(pinned, x, divisor, unit, theme)
     number = plural(len(result.cycles), "collection")
     layout = look.frame_layout(
-        theme, titled("Memory over time", result), f"{caption(result)} · {number}",
+        theme, titled("Memory over time", result), caption(result, number),
         plot_height=280, left=66, legend=[t["name"] for t in traces], legend_width=138,
     )  # fmt: skip
     more = {

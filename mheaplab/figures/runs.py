@@ -21,8 +21,8 @@ from .units import bytes_axis, bytes_text, count_text, plural, time_axis
 POINTS = 3000
 """Points of one line that are drawn at most."""
 ALONG = ("events", "allocated", "time")
-NAMED_CHANGES = 3
-"""Parameters that a caption names beside version, GOGC and limit."""
+CAPTION_LETTERS = 96
+"""Letters that a line of a caption may have: more do not fit a text column (``theme.NARROW``)."""
 ALWAYS_NAMED = ("go", "gogc", "memory_limit", "procs")
 INT_MAX = (1 << 31) - 1
 
@@ -171,9 +171,11 @@ def parameter_words(params):
     if params.procs > 1:
         words.append(f"{params.procs} Ps")
     others = [(k, v) for k, v in params.changes().items() if k not in ALWAYS_NAMED]
-    words += [f"{name}={value_text(name, value)}" for name, value in others[:NAMED_CHANGES]]
-    if len(others) > NAMED_CHANGES:
-        words.append(f"{plural(len(others) - NAMED_CHANGES, 'other change')}")
+    for k, (name, value) in enumerate(others):
+        word = f"{name}={value_text(name, value)}"
+        if len(", ".join([*words, word])) > CAPTION_LETTERS:
+            return ", ".join([*words, plural(len(others) - k, "more change" if k else "change")])
+        words.append(word)
     return ", ".join(words)
 
 
@@ -185,9 +187,14 @@ def extent_words(result):
     return f"exact: all {plural(total, 'event')}"
 
 
-def caption(result):
-    """Return the line under a title: the parameters, and how much of the trace."""
-    return f"{parameter_words(result.params)} · {extent_words(result)}"
+def caption(result, *more):
+    """Return the two lines under a title: the parameters; how much of the trace, and what else there is to say."""
+    return f"{parameter_words(result.params)}<br>{' · '.join([extent_words(result), *more])}"
+
+
+def shown_points(*columns):
+    """Return the columns of a trace, or of one point that is nowhere: without any, plotly drops the legend's entry."""
+    return columns if len(columns[0]) else tuple(np.full(1, np.nan, np.float32) for _ in columns)
 
 
 def titled(words, result):

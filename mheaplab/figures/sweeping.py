@@ -10,8 +10,8 @@ from ..metrics import percentile, tail_counts
 from ..results import SWEEPERS
 from . import theme as look
 from .cycles import bar_width, grouped, groups, number_axis
-from .runs import Picture, along, caption, drawn, frame, line, panel, run_facts, thin, titled
-from .units import count_text, time_text
+from .runs import Picture, along, caption, drawn, frame, line, panel, run_facts, shown_points, thin, titled
+from .units import count_text, plural, time_text
 
 WORDS = {
     "allocation": "an allocation, for its class",
@@ -28,6 +28,10 @@ PAGES, DEBT = "pages not yet swept", "pages behind the pace"
 MILLION = 1e6
 SIDE = 0.56
 """Where the right of the two lower panels begins."""
+WIDE = 4
+"""Powers of ten on an axis from which not each has a place for its words."""
+FEW_PAGES = 4
+"""Pages that an axis has at least, or its ticks would be fractions."""
 
 
 def allocations(result):
@@ -41,18 +45,19 @@ def _bars(result):
     cycles = result.cycles
     first, each = groups(len(cycles))
     pages = grouped(cycles["swept_pages"])
-    x = (cycles["cycle"][first] + (each - 1) / 2).astype("f4")
+    middle = (cycles["cycle"][first] + (each - 1) / 2).astype("f4")
     traces = []
     for k, who in enumerate(SWEEPERS):
         pattern = {"shape": PATTERNS[k], "fillmode": "overlay", "solidity": 0.25}
         marker = {"color": look.SWEEPER_COLORS[k], "line": {"width": 0}, "pattern": pattern}
+        x, y = shown_points(middle, pages[:, k].astype("f4"))
         traces.append(
             {
-                "type": "bar", "x": x, "y": pages[:, k].astype("f4"), "name": WORDS[who], "width": each,
+                "type": "bar", "x": x, "y": y, "name": WORDS[who], "width": each,
                 "marker": marker, "hovertemplate": "%{y:,.0f} pages",
             }
         )  # fmt: skip
-    return traces, each, float(pages.sum(1).max(initial=1)) if len(cycles) else 1.0
+    return traces, each, float(pages.sum(1).max(initial=FEW_PAGES)) if len(cycles) else FEW_PAGES
 
 
 def _waiting(result, by, theme):
@@ -66,15 +71,16 @@ def _waiting(result, by, theme):
     lines = [
         line(axis.values, left, PAGES, "pages", color=look.TEXT[theme], width=1.2, fill="tozeroy",
              fillcolor=look.FREE_COLORS[theme][1], **place),
-        line(axis.values, debt, DEBT, "pages", color=look.BAD, width=1.5, dash="dash", **place),
+        line(axis.values, debt, DEBT, "pages", color=look.BAD, width=1.5, dash="dash",
+             showlegend=bool(np.isfinite(debt).any()), **place),
     ]  # fmt: skip
-    return lines, axis, float(np.nanmax([left.max(initial=1), *debt]))
+    return lines, axis, float(np.nanmax([left.max(initial=FEW_PAGES), *debt]))
 
 
 def tail_points(histogram):
-    """Return (values, counts) of a tail down to its last member; one point without members."""
+    """Return (values, counts) of a tail, from the largest value that all members reach down to the last member."""
     values, counts = tail_counts(histogram)
-    there = counts > 0
+    there = (counts > 0) & (np.append(counts[1:], 0) < counts[:1])
     return values[there], counts[there]
 
 
@@ -86,6 +92,13 @@ def _tail(histogram, whole, name, place, theme, hover):
         "mode": "lines+markers", "line": {"color": look.TEXT[theme], "width": 1.5}, "marker": {"size": 5},
         "customdata": counts.astype("f8").tolist(), "hovertemplate": hover, **place,
     }  # fmt: skip
+
+
+def _tail_words(histogram):
+    """Return what a caption says of the pages that allocations swept."""
+    if not histogram.any():
+        return "no allocation had to sweep"
+    return f"of allocations that sweep, 99% sweep at most {plural(percentile(histogram), 'page')}"
 
 
 def _log_axis(values, **more):
@@ -100,7 +113,8 @@ def _axes(result, bars, middle, tails):
     each, pages, (axis, waiting) = *bars, middle
     swept, stalled = tails
     per = {"title": {"text": "allocations in a million"}}
-    time_ticks = [10.0**k for k in range(0, 12, 3)]
+    decades = np.log10(max(stalled["x"], default=1)) - np.log10(min(stalled["x"], default=1))
+    time_ticks = [10.0**k for k in range(0, 12, 1 if decades < WIDE else 3)]
     return {
         "xaxis": number_axis(result.cycles, anchor="y", title={"text": bar_width(each), "standoff": 4}),
         "yaxis": panel(0.72, 1, range=[0, 1.1 * pages], tickformat=",d", title={"text": "pages swept"}, anchor="x"),
@@ -127,11 +141,10 @@ def sweep_picture(result, *, x="events", theme="light"):
                   per + "swept %{x:,.0f} pages or more<extra></extra>")  # fmt: skip
     stalled = _tail(result.histograms["stall_ns"], whole, "held up", {"xaxis": "x4", "yaxis": "y4"}, theme,
                     per + "were held up for %{x:,.0f} ns or more<extra></extra>")  # fmt: skip
-    p99 = percentile(result.histograms["swept_pages"])
     traces = [*bars, *lines, swept, stalled]
     layout = look.frame_layout(
         theme, titled("Sweeping", result),
-        f"{caption(result)} · of allocations that sweep, 99% sweep at most {count_text(p99)} pages",
+        caption(result, _tail_words(result.histograms["swept_pages"])),
         plot_height=520, left=66, legend=[t["name"] for t in traces[:-2]], legend_width=180,
     )  # fmt: skip
     more = {"barmode": "stack", "bargap": 0} | _axes(result, (each, pages), (axis, waiting), (swept, stalled))

@@ -153,6 +153,8 @@ def template(theme):
 
 
 TITLE_HEIGHT = 62
+SUBTITLE_LINE = 16
+"""Pixels that a second line under the title takes."""
 AXIS_HEIGHT = 52
 LEGEND_LINE = 20
 LEGEND_MARK = 45
@@ -176,6 +178,7 @@ def frame_layout(theme, title, subtitle, *, plot_height, left, legend=(), legend
     ----------
     theme : {"light", "dark"}
     title, subtitle : str
+        The subtitle may have more lines, with ``<br>`` between.
     plot_height, left, right : int
         Height of the plotting area and the margins beside it, in pixels.
     legend : sequence of str
@@ -185,11 +188,12 @@ def frame_layout(theme, title, subtitle, *, plot_height, left, legend=(), legend
     """
     legend_height = legend_pixels(len(legend), legend_width, NARROW - left - right)
     bottom = AXIS_HEIGHT + legend_height
-    height = TITLE_HEIGHT + plot_height + bottom
+    top = TITLE_HEIGHT + SUBTITLE_LINE * subtitle.count("<br>")
+    height = top + plot_height + bottom
     layout = {
         "template": template(theme),
         "height": height,
-        "margin": {"l": left, "r": right, "t": TITLE_HEIGHT, "b": bottom},
+        "margin": {"l": left, "r": right, "t": top, "b": bottom},
         "title": {
             "text": title,
             "font": {"size": 16},

@@ -31,7 +31,7 @@ def fragmentation_picture(result, *, x="events", theme="light"):
     mean = 100 * mean_over_events(result, waste_share(every)) if len(every) else 0.0
     layout = look.frame_layout(
         theme, titled("Mapped and not live", result),
-        f"{caption(result)} · mean waste of backed memory {mean:.3g}%",
+        caption(result, f"mean waste of backed memory {mean:.3g}%"),
         plot_height=330, left=66, legend=[t["name"] for t in traces], legend_width=180,
     )  # fmt: skip
     percent = {"range": [0, 100], "ticksuffix": "%"}

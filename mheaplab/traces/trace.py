@@ -260,12 +260,18 @@ class Trace:
     def _table(self):
         return (DenseTable if self.meta["ids"] == "dense" else HashTable)(self.name)
 
-    def loaded(self):
+    def loaded(self, most=None):
         """Return the same trace in memory: checked, with dense ids, read once.
 
-        For a trace that is to be simulated many times, such as under a slider.  27 bytes an event.
+        For a trace that is to be simulated many times, such as under a slider.  27 bytes an event.  A trace of more
+        than ``most`` events, if that is given, is returned as it is.
         """
-        parts = [TraceEvents(*(np.empty(0, dtype) for dtype in TRACE_TYPES)), *self.dense_batches()]
+        parts, left = [TraceEvents(*(np.empty(0, dtype) for dtype in TRACE_TYPES))], np.inf if most is None else most
+        for events in self.dense_batches():
+            parts.append(events)
+            left -= len(events.kind)
+            if left < 0:
+                return self
         columns = TraceEvents(*(np.concatenate(column) for column in zip(*parts, strict=True)))
         return Trace(LoadedSource(columns, self.digest), self.meta | {"ids": "dense"}, self.name)
 

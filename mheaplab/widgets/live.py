@@ -10,6 +10,8 @@ import anywidget
 import numpy as np
 import plotly.graph_objects as go
 import traitlets
+from plotly.basedatatypes import Undefined
+from plotly.serializers import custom_serializers
 
 from ..figures.runs import Picture
 from ..figures.theme import CONFIG
@@ -23,7 +25,7 @@ AXIS_KEYS = ("tickvals", "ticktext", "dtick")
 def same(a, b):
     """Return whether two values of a figure are equal, arrays included."""
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return np.array_equal(a, b)
+        return np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind == np.asarray(b).dtype.kind == "f")
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
     return a == b
@@ -32,6 +34,21 @@ def same(a, b):
 def plain(value):
     """Return a tuple as the list that it is in JSON."""
     return list(value) if isinstance(value, tuple) else value
+
+
+def get(props, path):
+    """Return the property at a path like ``title.text``; None if there is none."""
+    for key in path.split("."):
+        props = (props or {}).get(key)
+    return props
+
+
+def put(props, path, value):
+    """Set the property at a path."""
+    *way, last = path.split(".")
+    for key in way:
+        props = props.setdefault(key, {})
+    props[last] = value
 
 
 def parts(figure):
@@ -47,7 +64,14 @@ class LiveFigure(go.FigureWidget):
     """A figure widget whose current state survives a page reload, a second tab and voila.
 
     A plain FigureWidget gives a browser that comes later the figure it was made with, not the one it has become.
+
+    After each change the browser sends all values back that it has chosen by itself, and gets them once more as an
+    echo.  Our figures leave nothing to it that anybody asks for, so these are neither read nor echoed: they would keep
+    the kernel busy when the next move of a slider waits.
     """
+
+    _js2py_traceDeltas = traitlets.Dict(allow_none=True).tag(sync=True, echo_update=False, **custom_serializers)
+    _js2py_layoutDelta = traitlets.Dict(allow_none=True).tag(sync=True, echo_update=False, **custom_serializers)
 
     def __init__(self, figure, name="mheaplab"):
         """Show a plotly figure; ``name`` is what the browser calls a saved picture."""
@@ -58,11 +82,29 @@ class LiveFigure(go.FigureWidget):
         self._default_ranges = self._ranges(figure.layout)
         self._mheaplab_table = getattr(figure, "_mheaplab_table", None)
 
+    @traitlets.observe("_js2py_traceDeltas")
+    def _handler_js2py_traceDeltas(self, _change):
+        """The browser has drawn a change of traces."""
+        self._trace_edit_in_process = False
+        self._edits_are_done()
+
+    @traitlets.observe("_js2py_layoutDelta")
+    def _handler_js2py_layoutDelta(self, _change):
+        """The browser has drawn a change of the layout."""
+        self._layout_edit_in_process = False
+        self._edits_are_done()
+
+    def _edits_are_done(self):
+        """Call what waits for the browser."""
+        while self._waiting_edit_callbacks and not (self._trace_edit_in_process or self._layout_edit_in_process):
+            self._waiting_edit_callbacks.pop()()
+
     def get_state(self, key=None, drop_defaults=False):
         """Return the state for a browser, with traces and layout as they are now."""
         if key is None and hasattr(self, "_layout_obj"):
             self._trait_values["_widget_layout"] = deepcopy(self._layout_obj._props)
             self._trait_values["_widget_data"] = deepcopy(self._data)
+            self._trait_values |= {"_js2py_traceDeltas": None, "_js2py_layoutDelta": None}
         return super().get_state(key=key, drop_defaults=drop_defaults)
 
     @staticmethod
@@ -81,7 +123,7 @@ class LiveFigure(go.FigureWidget):
             figure.layout[name].range = self.layout[name].range
         return figure
 
-    def redraw(self, figure):
+    def redraw(self, figure, facts=None):
         """Become ``figure`` without losing zoom, hidden legend entries or the browser's view.
 
         Axes that nobody has moved take the ranges of ``figure``; the others keep theirs.
@@ -89,59 +131,66 @@ class LiveFigure(go.FigureWidget):
         Parameters
         ----------
         figure : plotly.graph_objects.Figure or Picture
-            A Picture is quicker; the stamp stays that of the last figure, until ``stamp`` gives it another.
+            A Picture is quicker.
+        facts : dict, optional
+            What a Picture shows, for exports of the live figure itself; without, the stamp stays as it was.
         """
         moved = self.zoomed
         traces, layout, table = parts(figure)
-        with self.batch_update():
-            for old, new in zip(self.data, traces, strict=False):
-                self._redraw_trace(old, new)
-            for old in self.data[len(traces) :]:
-                if old.visible is not False:
-                    old.visible = False
-            self._redraw_layout(layout, moved)
+        moved = self.zoomed
+        self._send_changes(self._changes_of_traces(traces), self._changes_of_layout(layout, moved, facts))
         if len(traces) > len(self.data):
             self.add_traces(traces[len(self.data) :])
-        self._default_ranges |= self._ranges(layout)
-        self._mheaplab_table = table
-
-    def stamp(self, facts):
-        """Say what is shown, for exports of the live figure itself."""
-        self.layout.meta = {**(self.layout.meta or {}), "mheaplab": facts}
-
-    @staticmethod
-    def _redraw_trace(old, new):
-        """Set what differs of a trace; part of a batch."""
-        now = old._props  # as it is, without a copy
-        for key, value in new.items():
-            if key != "type" and not (key in now and same(now[key], value)):
-                old[key] = value
-        if now.get("visible") is False:
-            old.visible = True
-
-    def _redraw_layout(self, layout, moved):
-        """Set what may differ of the layout: titles, labels, height, and ranges that nobody has moved."""
-        meta = {**(self.layout.meta or {}), **layout.get("meta", {})}
-        if meta != self.layout.meta:
-            self.layout.meta = meta
-        title = self.layout.title
-        title.text, title.subtitle.text = layout["title"]["text"], layout["title"]["subtitle"]["text"]
-        for name in RANGES:
-            axis = layout.get(name, {})
-            if axis.get("title") and self.layout[name].title.text != axis["title"]["text"]:
-                self.layout[name].title.text = axis["title"]["text"]
-            if name not in moved and axis.get("range") and tuple(self.layout[name].range) != tuple(axis["range"]):
-                self.layout[name].range = axis["range"]
-            for key in AXIS_KEYS:
-                if key in axis and not same(plain(self.layout[name][key]), plain(axis[key])):
-                    self.layout[name][key] = axis[key]
         for key in ("annotations", "shapes"):
             if not same(self.layout._props.get(key, []), layout.get(key, [])):
                 self.layout[key] = layout.get(key, [])
-        if self.layout.height != layout["height"]:
-            self.layout.height, self.layout.margin.b = layout["height"], layout["margin"]["b"]
-            if "legend" in layout:
-                self.layout.legend.y = layout["legend"]["y"]
+        self._default_ranges |= self._ranges(layout)
+        self._mheaplab_table = table
+
+    def _send_changes(self, traces, layout):
+        """Apply changes here and in the browser.
+
+        Plotly's own way to do so, ``batch_update``, looks at every property as if a person had written it, which costs
+        five times what the run does; what comes here is from figures that have been looked at.
+        """
+        for trace, changes in traces.items():
+            self._data[trace] |= changes
+        for path, value in layout.items():
+            put(self._layout, path, value)
+        if traces or layout:
+            keys = sorted({key for changes in traces.values() for key in changes})
+            style = {key: [changes.get(key, Undefined) for changes in traces.values()] for key in keys}
+            self._send_update_msg(style, layout, list(traces))
+
+    def _changes_of_traces(self, traces):
+        """Return what differs of the traces by their number; those that are too many are hidden."""
+        changes = {}
+        for k, old in enumerate(self._data):
+            if k < len(traces):
+                new = traces[k] | ({"visible": True} if old.get("visible") is False else {})
+                found = {key: v for key, v in new.items() if key != "type" and not (key in old and same(old[key], v))}
+            else:
+                found = {} if old.get("visible") is False else {"visible": False}
+            if found:
+                changes[k] = found
+        return changes
+
+    def _changes_of_layout(self, layout, moved, facts):
+        """Return what differs of the layout by path: titles, labels, height, stamp, ranges that nobody has moved."""
+        stamp = {} if facts is None else {"mheaplab": facts}
+        wanted = {"meta": (self._layout.get("meta") or {}) | layout.get("meta", {}) | stamp}
+        wanted |= {"title.text": layout["title"]["text"], "title.subtitle.text": layout["title"]["subtitle"]["text"]}
+        for name in set(RANGES) & layout.keys():
+            axis = layout[name]
+            if axis.get("title"):
+                wanted[f"{name}.title.text"] = axis["title"]["text"]
+            if name not in moved and axis.get("range"):
+                wanted[f"{name}.range"] = list(axis["range"])
+            wanted |= {f"{name}.{key}": plain(axis[key]) for key in AXIS_KEYS if key in axis}
+        if self._layout.get("height") != layout["height"]:
+            wanted |= {"height": layout["height"], "margin.b": layout["margin"]["b"]}
+            wanted |= {"legend.y": layout["legend"]["y"]} if "legend" in layout else {}
+        return {path: value for path, value in wanted.items() if not same(plain(get(self._layout, path)), value)}
 
 
 class ExportButtons(anywidget.AnyWidget):

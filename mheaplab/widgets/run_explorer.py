@@ -1,8 +1,10 @@
 """run_explorer: sliders on the parameters of a heap, and a run that follows them.
 
 While a slider moves, each of its values is answered at once by a *prefix* of the trace, the first part of its events
-that can be simulated in a few hundredths of a second; when it comes to rest, by the whole.  The caption of every figure
-and the line of numbers say which of the two is shown.  A value that comes while another is being drawn replaces it.
+that can be simulated in a few hundredths of a second; when it comes to rest, by the whole.  A prefix is shown by the
+line of numbers and by the first figure, since drawing takes the browser longer than the twin needs for the run; the
+other figures and the code follow at rest.  The caption of every figure and the line of numbers say which run they show.
+A value that comes while another is being drawn replaces it.
 
 Pinning keeps the present run.  From then on the figures show it as lines beside what follows, and another figure says
 how far every number is from the pinned one; a prefix is compared with the same prefix.
@@ -73,6 +75,7 @@ class RunExplorer(Explorer):
         shown = [self.live[view] for view in self.views]
         super().__init__(inputs, self._show, [*shown, self.comparison, self.save_row], top)
         self._say()
+        self.code_box.code = self.code()
 
     def _make_buttons(self):
         self.along = ipw.Dropdown(
@@ -146,8 +149,11 @@ class RunExplorer(Explorer):
         self.result = self.preview.exact(params) if exactly else self.preview.draft(params)
         if self.pinned_params is not None:
             self.pinned = self.preview.run(self.pinned_params, self.result.provenance["events_done"])
-        self._draw_all()
-        if not exactly and not self.result.complete:
+        if exactly or self.result.complete:
+            self._draw_all()
+        else:
+            self._redraw(self.live[self.views[0]], self._picture(self.views[0]))
+            self._say()
             self.settle.ask()
 
     def _settled(self):
@@ -160,28 +166,26 @@ class RunExplorer(Explorer):
         return (self.exact_seconds if self._exactly else self.seconds) > SLOW
 
     def _draw_all(self):
-        """Redraw every figure in place, and what is said of the run."""
+        """Redraw every figure in place, and all that is said of the run."""
         for view in self.views:
             self._redraw(self.live[view], self._picture(view))
         if self.pinned is not None:
             self._redraw(self.live["compare"], self._comparison())
         self._say()
+        self.code_box.code = self.code()
+        self.save_row.rename()
 
     def _redraw(self, live, picture):
-        live.redraw(picture)
-        if self.result.complete:
-            live.stamp(picture.facts())
+        live.redraw(picture, picture.facts() if self.result.complete else None)
 
     def _say(self):
-        """Fill the line of numbers and the code, and name the browser's picture."""
+        """Fill the line of numbers."""
         numbers = [(metric(name), metric(name).of(self.result)) for name in NUMBERS]
         parts = [f"<b>{m.label}</b>&nbsp;{html.escape(metric_text(m, value))}" for m, value in numbers]
         extent = html.escape(extent_words(self.result))
         self.status.value = (
             f"<span style='font-variant-numeric:tabular-nums'>{extent} &ensp; {' &ensp; '.join(parts)}</span>"
         )
-        self.code_box.code = self.code()
-        self.save_row.rename()
 
     def _pin(self, change):
         """Keep the run that is shown, or let it go."""

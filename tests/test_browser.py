@@ -1,0 +1,151 @@
+"""Notebooks in a real JupyterLab and a real browser: cells run, controls move figures, buttons save files."""
+
+import pytest
+from browser import SETTLED, find_first, find_plot, jupyter_lab, opened
+
+from mheaplab.figures.export import chrome
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.browser,
+    pytest.mark.skipif(chrome() is None, reason="no Chrome or Chromium here"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where JupyterLab runs, with a copy of the notebooks."""
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="module")
+def lab(folder):
+    """The address of a notebook in a JupyterLab, without its name."""
+    with jupyter_lab(folder) as address:
+        yield address
+
+
+def test_start_here(lab, folder):
+    """In JupyterLab the keyboard moves the heap, buttons export it, and nothing outside is asked for."""
+    with opened(f"{lab}00_start_here.ipynb", chrome()) as page:
+        find_plot(page, "heap-map")
+        page.wait_for_function("plot.layout.title.text.includes('after 79,000 events')")
+        page.wait_for_function(SETTLED)
+        page.focus(".noUi-handle")
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("plot.layout.title.text.includes('after 80,000 events')")
+        with page.expect_download() as download:
+            page.get_by_text("Download SVG").click()
+        assert download.value.suggested_filename == "go119-json-heap-map.svg"
+        page.get_by_label("format").select_option(label="CSV")
+        page.get_by_role("button", name="Save both figures").click()
+        page.get_by_text("wrote exports/go119-json-event-80000-heap-map.csv").wait_for()
+    assert (folder / "notebooks" / "exports" / "go119-json-event-80000-occupancy.csv").is_file()
+
+
+def test_inside_the_heap(lab, folder):
+    """Notebook 05: slider, buttons, address box and sweep are moved by keyboard and mouse, and the figures follow."""
+    with opened(f"{lab}05_inside_the_heap.ipynb", chrome()) as page:
+        find_plot(page, "sweep-48-B-30-percent")
+        marks = "plot.data[0].z.flat(9).filter((v) => v === 2).length"
+        page.wait_for_function(f"{marks} === {round(0.3 * 170)}")
+        page.locator(".noUi-handle").last.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function(f"{marks} === {round(0.35 * 170)}")
+        page.get_by_label("runtime").last.select_option(label="Go 1.27")
+        page.wait_for_function("plot.layout.title.text.includes('165 slots')")
+        page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollTop = 0")
+        find_first(page, "malloc-48")
+        page.get_by_role("button", name="Next").first.click()
+        page.get_by_text("Step 2 of 14").first.wait_for()
+        page.locator(".noUi-handle").first.focus()
+        for _ in range(12):
+            page.keyboard.press("ArrowRight")
+        page.get_by_text("Step 14 of 14").first.wait_for()
+        page.wait_for_function("plot.layout.title.text.includes('170 slots')")
+        page.get_by_label("address").first.fill("0xc000000031")
+        page.get_by_text("slot 1 of 170, 0xc000000030 + 1").first.wait_for()
+        page.get_by_label("format").first.select_option(label="CSV")
+        page.get_by_role("button", name="Save both figures").first.click()
+        page.get_by_text("wrote exports/malloc-48-step-14-span-bits.csv").wait_for()
+    saved = (folder / "notebooks" / "exports" / "malloc-48-step-14-span-bits.csv").read_text(encoding="utf-8")
+    assert saved.count("\n") > 170
+
+
+SHOWN = "plot.layout.title.subtitle.text"
+DATA = "plot.data.map((t) => Array.from(t.y).join()).join()"
+
+
+def press_and_drag(page, key_changes, mouse_changes):
+    """Move one slider by keys and one by the mouse; each must change what ``plot`` shows, to the exact run."""
+    for change in (key_changes, mouse_changes):
+        before = page.evaluate(DATA)
+        change()
+        page.wait_for_function(f"(before) => {DATA} !== before && {SHOWN}.includes('exact')", arg=before)
+
+
+def drag(page, slider, pixels):
+    """Drag a slider's handle with the mouse."""
+    box = slider.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + pixels, y, steps=4)
+    page.mouse.up()
+
+
+def saved(page, words):
+    """Click a button that downloads a picture; its name and what is in it."""
+    with page.expect_download() as download:
+        page.get_by_text(words).click()
+    return download.value.suggested_filename, download.value.path().read_bytes()
+
+
+def test_arena_growth(lab):
+    """Notebook 02: the limit by keyboard, early growth by mouse; the picture that is downloaded is a PNG."""
+    with opened(f"{lab}02_arena_growth.ipynb", chrome()) as page:
+        find_plot(page, "arenas")
+        page.wait_for_function(SETTLED)
+        sliders = page.locator(".noUi-handle")
+
+        def lower_the_limit():
+            sliders.nth(0).focus()
+            for _ in range(10):  # from none to 128 MiB
+                page.keyboard.press("ArrowLeft")
+
+        press_and_drag(page, lower_the_limit, lambda: drag(page, sliders.nth(1), -150))
+        assert "limit" in page.evaluate(SHOWN) and "grow_early_percent" in page.evaluate(SHOWN)
+        name, content = saved(page, "Download PNG")
+    assert name.startswith("cache-fill-empty-memory-limit-") and name.endswith("-arenas.png")
+    assert content.startswith(b"\x89PNG\r\n\x1a\n") and len(content) > 10_000
+
+
+def test_sweep(lab, folder):
+    """Notebook 03: GOGC by keyboard, the limit by mouse; pin, code, reset; the picture that is downloaded is an SVG."""
+    with opened(f"{lab}03_sweep.ipynb", chrome()) as page:
+        find_plot(page, "memory-")
+        page.wait_for_function(SETTLED)
+        sliders = page.locator(".noUi-handle")
+
+        def raise_gogc():
+            sliders.nth(0).focus()
+            page.keyboard.press("ArrowRight")
+
+        press_and_drag(page, raise_gogc, lambda: drag(page, sliders.nth(1), -150))
+        assert "GOGC=125, limit" in page.evaluate(SHOWN)
+        page.get_by_role("button", name="Pin this run").click()
+        page.get_by_role("button", name="Pinned: Go 1.19, GOGC=125").wait_for()
+        page.locator(".js-plotly-plot", has_text="pinned and now").wait_for()
+        page.get_by_role("button", name="Copy as code").click()
+        page.locator("pre", has_text="mh.HeapParams.go119(gogc=125, memory_limit=").wait_for()
+        page.get_by_title("set memory limit back to none").click()
+        page.wait_for_function(f"!{SHOWN}.includes('limit') && {SHOWN}.includes('exact')")
+        name, content = saved(page, "Download SVG")
+        page.get_by_label("format").select_option(label="HTML")
+        page.get_by_role("button", name="Save both figures").click()
+        page.get_by_text("wrote exports/").wait_for()
+    assert name.startswith("json-service-gogc-125-") and name.endswith("-memory.svg")
+    assert content.startswith(b"<svg") and b"Memory over time: json-service" in content
+    pages = sorted((folder / "notebooks" / "exports").glob("json-service-gogc-125-*.html"))
+    assert [p.stem.rsplit("-", 1)[1] for p in pages] == ["compare", "memory", "sweep"]
+    assert all("json-service" in p.read_text(encoding="utf-8")[-200_000:] for p in pages)
