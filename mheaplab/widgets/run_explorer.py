@@ -31,6 +31,7 @@ from .settle import Settle
 NUMBERS = ("collections", "peak_in_use", "peak_backed", "mean_waste", "assist_share", "swept_p99")
 CONTROLS = ("gogc", "memory_limit")
 PINNED, CHANGED = "pinned", "now"
+NOWRAP = "<span style='white-space:nowrap'>"
 
 
 class RunExplorer(Explorer):
@@ -181,7 +182,7 @@ class RunExplorer(Explorer):
     def _say(self):
         """Fill the line of numbers."""
         numbers = [(metric(name), metric(name).of(self.result)) for name in NUMBERS]
-        parts = [f"<b>{m.label}</b>&nbsp;{html.escape(metric_text(m, value))}" for m, value in numbers]
+        parts = [f"{NOWRAP}<b>{m.label}</b>&nbsp;{html.escape(metric_text(m, value))}</span>" for m, value in numbers]
         extent = html.escape(extent_words(self.result))
         self.status.value = (
             f"<span style='font-variant-numeric:tabular-nums'>{extent} &ensp; {' &ensp; '.join(parts)}</span>"
