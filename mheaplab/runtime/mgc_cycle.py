@@ -16,12 +16,12 @@ import numpy as np
 
 from ._jit import kinline, kjit
 from .mgc import gc_start, gc_sweep, mark_allocated, reset_live, set_page_marks, unmark
-from .mgclimit import gc_cpu_limiter_accumulate
+from .mgclimit import gc_cpu_limiter_accumulate, gc_cpu_limiter_update
 from .mgcmark_pace import idle_workers, mark_advance, mark_begin, mark_finish_time, program_speed, set_scan_work
 from .mgcpacer import gc_controller_trigger
 from .mgcpacer_cycle import gc_controller_end_cycle, gc_controller_reset_live, gc_controller_start_cycle
 from .mgcpacer_pace import gc_controller_commit_all
-from .mgcpacer_structs import NEVER
+from .mgcpacer_structs import GOAL_UTILIZATION, NEVER
 from .mgcscavenge import mheap_scavenge_all
 from .mgcscavenge_background import scavenger_ready, scavenger_wake
 from .mgcsweep import sweepone
@@ -38,7 +38,7 @@ from .sim_structs import (
     WHY_SWEEP_END,
 )
 from .stack import free_stack_spans
-from .structs import GC_MARK, GC_OFF, NO
+from .structs import GC_MARK, GC_OFF, NO, YES
 from .tables import deaths, deaths_set
 
 NATURAL = np.int64(0)
@@ -81,7 +81,7 @@ def cycle_start(h, forced):
         scavenger_ready(h)
     cycle_close(h)
     pause = sim.params.cycle_ns * _HALF
-    gc_cpu_limiter_accumulate(h, (sim.now - sim.gc_ended) * program_speed(h, NO), _ZERO)
+    gc_cpu_limiter_update(h, (sim.now - sim.gc_ended) * program_speed(h, NO), _ZERO)
     sim.now += pause
     gc_cpu_limiter_accumulate(h, _ZERO, pause * np.float64(sim.params.procs))
     blacken_tiny_blocks(h)
@@ -117,6 +117,8 @@ def _unmark_the_dead(h):
 def cycle_end(h):
     """gcMarkDone and gcMarkTermination: end marking and begin to sweep."""
     sim, c, stats = h.sim, h.controller, h.stats
+    passed = sim.now - sim.ticked
+    gc_cpu_limiter_update(h, passed * program_speed(h, YES), passed * np.float64(sim.params.procs) * GOAL_UTILIZATION)
     pause = sim.params.cycle_ns * _HALF
     sim.now += pause
     gc_cpu_limiter_accumulate(h, _ZERO, pause * np.float64(sim.params.procs))

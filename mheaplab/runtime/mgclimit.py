@@ -5,7 +5,8 @@ allocations neither assist nor scavenge for the memory limit.  That ends the spi
 limit's reach does nothing but collect.
 
 Follows runtime/mgclimit.go of Go 1.19.  Simplified: the bucket is filled when marking advances and drained when it
-begins, not by every P for itself; idle time counts as neither.
+begins, not by every P for itself; idle time counts as neither.  Assists, for marking and for the memory limit, take
+time from the program: they wait in a pool for the next update, which counts them as the collector's.
 """
 
 import numpy as np
@@ -25,3 +26,11 @@ def gc_cpu_limiter_accumulate(h, program_ns, collector_ns):
     fill = min(max(fill, np.float64(0.0)), capacity)
     sim.bucket_ns = fill
     sim.limited = np.int64(1) if fill >= capacity else np.int64(0)
+
+
+@kjit
+def gc_cpu_limiter_update(h, program_ns, collector_ns):
+    """gcCPULimiterState.updateLocked: account for a window, in which assists are the collector's time, not the program's."""
+    assist = h.sim.assist_pool
+    h.sim.assist_pool = np.float64(0.0)
+    gc_cpu_limiter_accumulate(h, program_ns - assist, collector_ns + assist)

@@ -15,7 +15,7 @@ and the others run, so the clock moves on by its share.
 import numpy as np
 
 from ._jit import kinline, kjit
-from .mgclimit import gc_cpu_limiter_accumulate
+from .mgclimit import gc_cpu_limiter_update
 from .mgcpacer_structs import GOAL_UTILIZATION
 
 GC_OVER_ASSIST_WORK = np.int64(64 << 10)
@@ -89,7 +89,7 @@ def mark_advance(h):
     sim.mark_ns += passed * (workers + idle)
     c.fractional_mark_time += np.int64(passed * workers)
     c.idle_mark_time += np.int64(passed * idle)
-    gc_cpu_limiter_accumulate(h, passed * program_speed(h, True), passed * workers)
+    gc_cpu_limiter_update(h, passed * program_speed(h, True), passed * workers)
     set_scan_work(h)
     return np.int64(sim.mark_done) >= np.int64(sim.mark_work)
 
@@ -135,6 +135,6 @@ def gc_assist_alloc(h, p):
     sim.assist_ns += took
     sim.stalled += took
     sim.now += took / program_speed(h, True)
-    gc_cpu_limiter_accumulate(h, _ZERO, took)
+    sim.assist_pool += took
     set_scan_work(h)
     return np.int64(sim.mark_done) >= np.int64(sim.mark_work)

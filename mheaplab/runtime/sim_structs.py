@@ -101,6 +101,7 @@ SIM = struct(
     ("stall_ns", "f8"),  # time that allocations spent sweeping, scavenging and assisting, ns, since the run began
     # the CPU limiter's leaky bucket
     ("bucket_ns", "f8"),  # collector time less program time, never below 0 nor above one second a P
+    ("assist_pool", "f8"),  # assistTimePool: ns of assists that the limiter has not been told of yet
     ("limited", "i8"),  # 1: assists are off, because collecting takes more than half of all time
     # background sweep
     ("sweep_rest", "f8"),  # fraction of a span that the background sweeper is ahead

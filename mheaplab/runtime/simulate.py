@@ -116,7 +116,9 @@ def _after_span(h):
             sweep_ended(h)
     scavenged = np.int64(stats.scavenged_allocation)
     if scavenged != np.int64(sim.scavenged_seen):
-        sim.stalled += np.float64(scavenged - np.int64(sim.scavenged_seen)) / _KIB * sim.params.scavenge_kib_ns
+        took = np.float64(scavenged - np.int64(sim.scavenged_seen)) / _KIB * sim.params.scavenge_kib_ns
+        sim.stalled += took
+        sim.assist_pool += took
         sim.scavenged_seen = scavenged
     if h.gcphase == GC_MARK:
         gc_controller_revise(h.controller, stats)

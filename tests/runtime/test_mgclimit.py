@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from runtime.sims import ASSIST, LIMITER, START, Sim
+from runtime.sims import ASSIST, END, LIMITER, MARK_ADVANCE, START, Sim
 
 SECOND = 10**9
 
@@ -58,6 +58,38 @@ def test_any_times_fill_it_as_in_go(rng):
             assert (int(heap.sim.bucket_ns), bool(heap.sim.limited)) == (go.fill, go.enabled)
             limited += go.enabled
         assert 10 < limited < 290
+
+
+def test_assists_are_no_time_of_the_program():
+    """A program that does nothing but assist: with background workers that is all time of all Ps."""
+    heap = Sim(procs=4, cycle_us=0.0, globals_bytes=1 << 30)
+    heap.do(START, 0)
+    heap.sim.bucket_ns = 0.0
+    began = float(heap.sim.now)
+    for _ in range(50):
+        heap.sim.assist_bytes[0] = -(1 << 20)
+        heap.h.controller.bg_scan_credit = 0
+        heap.do(ASSIST, 0)
+    heap.do(MARK_ADVANCE)
+    passed = float(heap.sim.now) - began
+    assert heap.sim.assist_ns == pytest.approx(3 * passed, rel=1e-9)
+    assert heap.sim.bucket_ns == pytest.approx(4 * passed, rel=1e-9) and heap.sim.assist_pool == 0
+    # Then it runs: as long again fills one P's time and drains three.
+    heap.sim.now += passed
+    heap.do(MARK_ADVANCE)
+    assert heap.sim.bucket_ns == pytest.approx(2 * passed, rel=1e-9)
+
+
+def test_what_is_left_when_marking_ends_and_begins_counts():
+    heap = Sim(procs=4, cycle_us=0.0)
+    heap.sim.now, heap.sim.assist_pool = 1000.0, 3000.0
+    heap.do(START, 0)
+    # Of 4000 ns of four Ps, 3000 went to scavenging for the limit.
+    assert heap.sim.bucket_ns == 2000 and heap.sim.assist_pool == 0
+    heap.sim.now, heap.sim.assist_pool = 2000.0, 1500.0
+    heap.do(END)
+    # The collector had 1000 and 1500 of assists, the program what is left of 4000.
+    assert heap.sim.bucket_ns == 2000 + 2500 - 1500 and heap.sim.assist_pool == 0
 
 
 def test_who_is_limited_does_not_assist():

@@ -143,7 +143,7 @@ def test_assists_are_those_of_go(rng):
         left = int(rng.integers(1, 400_000))
         sim.assist_bytes[1], c.assist_work_per_byte, c.assist_bytes_per_work = -debt, per_byte, 1 / per_byte
         c.bg_scan_credit, sim.mark_done, sim.mark_rest = credit, 1_000_000 - left, 0.0
-        sim.assist_ns = sim.stalled = sim.bucket_ns = 0.0
+        sim.assist_ns = sim.stalled = sim.assist_pool = 0.0
         sim.now = sim.ticked = 1000.0
         c.assist_time = 0
         done = heap.do(ASSIST, 1)
@@ -151,7 +151,7 @@ def test_assists_are_those_of_go(rng):
         assert (int(sim.assist_bytes[1]), int(c.bg_scan_credit), int(sim.mark_done) - 1_000_000 + left) == wanted
         took = 3.0 * wanted[2]
         assert done == (wanted[2] == left)
-        assert sim.assist_ns == sim.stalled == c.assist_time == sim.bucket_ns == took
+        assert sim.assist_ns == sim.stalled == c.assist_time == sim.assist_pool == took
         # The other P runs, as far as the collector leaves it time: one and a half on average.
         assert sim.now == pytest.approx(1000 + took / 1.5, rel=1e-12)
         kinds.add((wanted[2] > 0, wanted[2] == left, credit > 0, per_byte * debt < OVER))
