@@ -195,3 +195,17 @@ def test_each_p_gives_back_its_own_spans_and_stacks():
     assert heap.h.current_p == 0
     for p in range(3):
         assert heap.h.allp[p].mcache.alloc.sum() == 0 and heap.h.allp[p].mcache.stackcache["held"].sum() == 0
+
+
+def test_who_ends_marking_keeps_the_records_of_freed_spans():
+    heap = Sim(procs=2)
+    heap.allocs(2, 1000, p=1)
+    stack = heap.stack(65536, p=0)
+    heap.do(START, NATURAL)
+    heap.unstack(stack, 65536, p=0)
+    before = [int(heap.h.allp[p].mspancache.n) for p in range(2)]
+    heap.sim.mark_done = heap.sim.mark_work - 1
+    # P 1 scans what is left, before it allocates; P 0 ran last.
+    heap.alloc(1000, p=1)
+    assert not heap.marking() and heap.h.stats.in_stacks == 0
+    assert [int(heap.h.allp[p].mspancache.n) for p in range(2)] == [before[0], before[1] + 1]
