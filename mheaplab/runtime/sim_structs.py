@@ -16,6 +16,8 @@ import numpy as np
 from .records import struct
 
 MAX_SIM_PS = 256
+DEATH_ROOM = np.int64(MAX_SIM_PS + 8)
+"""Deaths that one event may note: its own, and a tiny block of each P."""
 HISTOGRAM = 40
 """Bins of a histogram by powers of two: bin k counts values from 2**(k-1) up to 2**k, bin 0 those of 0."""
 

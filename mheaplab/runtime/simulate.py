@@ -36,7 +36,7 @@ from .run import BadEvent
 from .sim_objects import ADDR_BITS, ADDR_MASK, CLASS_MASK, IS_BORN, IS_STACK, object_born, object_dies
 from .sim_samples import cycle_close, has_row_room, log2_bin, take_sample
 from .sim_structs import (
-    MAX_SIM_PS,
+    DEATH_ROOM,
     SWEPT_BY_ALLOCATION,
     SWEPT_BY_CREDIT,
     SWEPT_BY_RECLAIM,
@@ -51,8 +51,6 @@ from .trace_events import ALLOC, DEATH, FORCED_GC, PHASE, STACK_ALLOC, STACK_FRE
 
 COMPUTED = np.int64(-1)
 """Credit of an allocation whose sweeping is not given but follows from the pace."""
-DEATH_ROOM = np.int64(MAX_SIM_PS + 8)
-"""Deaths that one event may note: its own, and a tiny block of each P."""
 IDLE_GAP_NS = np.float64(1e6)
 """Time between two events of a trace from which on the program is taken to wait: collecting does not make it longer."""
 _U0 = np.uint64(0)

@@ -17,6 +17,7 @@ from .mfixalloc import fixalloc_init
 from .mheap_grow import arena_hints_init
 from .mksizeclasses import class_objects
 from .mpagealloc import page_alloc_init
+from .sim_structs import DEATH_ROOM
 from .structs import (
     FIXED_TABLES,
     GC_BITS_CHUNK_WORDS,
@@ -187,7 +188,7 @@ class HeapState:
         queued = 1 + int(h.specials_len)
         if int(h.need_objects) > int(h.objects_cap):
             self._place("objects", 2 * int(h.need_objects))
-        more = {"spans": MSPAN_CACHE_LEN, "finalizers": queued}
+        more = {"spans": MSPAN_CACHE_LEN, "finalizers": queued, "deaths": int(DEATH_ROOM)}
         for name in ("spans", "specials", "finalizers", "stack_slots", "deaths", "tiny_counts"):
             used = int(h[f"{name}_len"]) + more.get(name, 1)
             if used * 2 > int(h[f"{name}_cap"]):

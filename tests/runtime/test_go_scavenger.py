@@ -93,6 +93,6 @@ def test_the_scavenger_sleeps_as_go_does(name):
             assert released == turn["asked"] == 0 and s.parked and np.isinf(s.wake), f"turn {k}"
         else:
             assert not s.parked and s.wake == scavenger.sim.now + s.worked + s.slept
-            assert (released, int(s.worked), int(s.slept)) == expected(turn), f"turn {k}"
+            assert (released, float(s.worked), float(s.slept)) == expected(turn), f"turn {k}"
             s.slept = turn["slept"]
         before = turn

@@ -129,6 +129,21 @@ def test_a_new_collection_sweeps_what_is_left():
     assert heap.sim.scavenger.wake == heap.sim.gc_ended + 1e7
 
 
+def test_what_the_heap_may_retain_follows_from_what_it_used_when_marking_ended():
+    heap = Sim(gogc=-1)
+    heap.die(*heap.allocs(24, MIB // 4)[4:])
+    assert heap.h.gc_percent_goal == -1
+    heap.collect()
+    # It used 6 MiB, and retains no more.
+    assert heap.h.controller.last_heap_in_use == 6 * MIB and heap.h.stats.heap_in_use == MIB
+    assert heap.h.controller.scavenge_gc_percent_goal == (1 << 64) - 1 and heap.h.gc_percent_goal == -1
+    heap.collect()
+    # A tenth more than what it used, in whole pages of 4 KiB.
+    goal = -(-(MIB + MIB // 10) // 4096) * 4096
+    assert heap.h.controller.last_heap_in_use == MIB and heap.h.stats.heap_in_use + heap.h.stats.heap_free == 6 * MIB
+    assert heap.h.gc_percent_goal == heap.h.controller.scavenge_gc_percent_goal == goal
+
+
 def test_runtime_gc_sweeps_to_the_end():
     heap = Sim(sweep_span_ns=100.0, cycle_us=0.0, **NO_BACKGROUND)
     heap.allocs(UNSWEPT * 4, 2048)

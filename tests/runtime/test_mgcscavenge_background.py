@@ -5,6 +5,7 @@ import pytest
 from runtime.sims import (
     FREE_MANUAL,
     MANUAL,
+    MIB,
     PAGE,
     READY,
     SCAVENGE,
@@ -82,6 +83,16 @@ def test_it_goes_as_far_as_the_goal():
 def test_it_ends_with_the_last_free_page():
     heap = with_free(QUANTUM + 3 * PAGE, scavenge_kib_ns=10.0)
     assert heap.do(SCAVENGE) == 640 + 240 and heap.h.out_scav == QUANTUM + 3 * PAGE and heap.h.stats.heap_free == 0
+
+
+def test_it_ends_when_nothing_is_free_although_the_goal_is_exceeded():
+    heap = with_free(3 * PAGE)
+    heap.alloc(MIB)
+    heap.do(FREE_MANUAL, heap.do(MANUAL, 3))
+    assert heap.do(STOP) == 0
+    free = int(heap.h.stats.heap_free)
+    heap.do(SCAVENGE)
+    assert heap.h.out_scav == free > 0 and heap.h.stats.heap_free == 0 and heap.do(STOP) == 0
 
 
 def test_where_the_clock_says_nothing_a_page_takes_ten_microseconds():

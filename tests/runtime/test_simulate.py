@@ -88,6 +88,31 @@ def test_what_holds_an_allocation_up_is_counted_and_passes_time():
     assert heap.sim.stall_histogram.sum() == heap.sim.swept_histogram.sum() == 1
 
 
+def test_an_assist_passes_its_time_once():
+    heap = Sim(procs=2, alloc_ns=300.0, byte_ns=0.0, scan_byte_ns=2.0)
+    heap.alloc(100)
+    heap.do(START, NATURAL)
+    began = float(heap.sim.now)
+    heap.alloc(100)
+    # One P scans 64 KiB; meanwhile the other has half of its time for the program, as both have after it.
+    assert heap.sim.assist_ns == heap.sim.stall_ns == 2 * 65536
+    assert heap.sim.now - began == pytest.approx((2 * 65536 + 300) / 1.5, rel=1e-12)
+
+
+def test_an_allocation_that_takes_a_span_while_the_collector_marks_revises_the_assist_ratio():
+    heap = Sim()
+    heap.alloc(2048)
+    heap.do(START, NATURAL)
+    c = heap.h.controller
+    heap.sim.assist_bytes[0] = 1 << 40
+    c.assist_work_per_byte, wanted = 0.0, float(c.assist_work_per_byte)
+    heap.allocs(3, 2048)
+    assert c.assist_work_per_byte == 0
+    heap.alloc(2048)
+    # The goal is as far as it was, but for a page.
+    assert wanted < c.assist_work_per_byte < wanted * 1.1
+
+
 def test_giving_memory_back_holds_an_allocation_up():
     heap = Sim(gogc=-1, memory_limit=3 * MIB, scavenge_kib_ns=10.0, sweep_span_ns=0.0, huge_page_bytes=0)
     first, _ = heap.alloc(MIB), heap.alloc(MIB)

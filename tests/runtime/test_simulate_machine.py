@@ -111,7 +111,7 @@ TestRunMachine.settings = settings(
 )
 
 
-@settings(SETTINGS, max_examples=3 if PLAIN else 60)
+@settings(SETTINGS, max_examples=3 if PLAIN else 40)
 @given(
     parameters=st.fixed_dictionaries(PARAMETERS),
     seed=st.integers(0, 1 << 32),
@@ -120,7 +120,7 @@ TestRunMachine.settings = settings(
 )
 def test_a_program_in_one_batch(parameters, seed, forced, large):
     """Long batches, in which the kernel itself must see when a table is full."""
-    n = 60 if PLAIN else 2000
+    n = 60 if PLAIN else 1000
     program = random_program(np.random.default_rng(seed), n, parameters["procs"], 300, forced, 0.1, large)
     run = Sim(room=TINY_ROOM, stride=3, **parameters)
     run.run(program)
