@@ -57,12 +57,12 @@ def begin_generation(t):
 
 @kinline
 def has_room(t):
-    """Whether an event may come, whatever it adds."""
+    """Whether an event may come, whatever it adds, after any number of threads had to wait, which become known."""
     return (
-        t.n_ms + ROOM <= t.ms_len
+        t.n_ms + t.n_frontier + ROOM <= t.ms_len
         and t.n_gs + ROOM <= t.gs_len
         and t.n_regions + ROOM <= t.regions_len
-        and map_has_room(t.m_ids, ROOM)
+        and map_has_room(t.m_ids, t.n_frontier + ROOM)
         and map_has_room(t.g_ids, ROOM)
         and map_has_room(t.tasks, ROOM)
     )

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .intrinsics import make_record_table, make_word_table
+from .intrinsics import make_byte_reader, make_record_table, make_word_table
 from .records import struct
 
 # ---------------------------------------------------------------------------------------------------- the format
@@ -121,6 +121,8 @@ _SPECS = {
     **{EV_MEMORY + i: (n, (), ()) for i, n in enumerate((3, 3, 1, 2, 2, 1, 2, 2, 1))},
 }
 NOT_TIMED = 255
+PADDING = 8
+"""Bytes that must follow the last byte of the data, so that a word can be read wherever a byte can."""
 
 
 def _spec_table(of):
@@ -259,6 +261,7 @@ EXECTRACE = struct(
 )
 
 data_byte, _ = make_word_table(EXECTRACE, "data", TABLES["data"])
+data_word = make_byte_reader(EXECTRACE, "data")
 batch_at = make_record_table(EXECTRACE, "batches", BATCH)
 cursor_at = make_record_table(EXECTRACE, "cursors", CURSOR)
 frontier_at, frontier_set = make_word_table(EXECTRACE, "frontier", TABLES["frontier"])

@@ -73,6 +73,10 @@ def is_go_trace(path, head):
     return head.startswith(b"go 1.") and head[6:].lstrip(b"0123456789").startswith(b" trace\0")
 
 
+def _new_columns(rows):
+    return GoEvents(*(np.empty(rows, dtype) for dtype in GO_EVENT_TYPES))
+
+
 class GoTraceReader:
     """One pass over a Go execution trace.
 
@@ -143,8 +147,8 @@ class GoTraceReader:
     def _grow(self):
         """Make room wherever there may be too little for the next batch or event."""
         state = self._state
-        wanted = int(state["wanted"])
-        rows = {"batches": 2, "cursors": 2, "samples": wanted, "ms": 2, "gs": 2, "regions": 2}
+        wanted, threads = int(state["wanted"]), int(state["n_frontier"]) + 2
+        rows = {"batches": 2, "cursors": 2, "samples": wanted, "ms": threads, "gs": 2, "regions": 2}
         for name, more in rows.items():
             least = int(state[f"n_{name}"]) + more
             if least > len(self._tables[name]):
@@ -152,7 +156,7 @@ class GoTraceReader:
         if len(self._tables["frontier"]) < len(self._tables["cursors"]):
             self._grow_table("frontier", len(self._tables["cursors"]))
         for name in x.MAPS:
-            self._grow_map(name, wanted if name in ("strings", "stacks") else 2)
+            self._grow_map(name, {"strings": wanted, "stacks": wanted, "m_ids": threads}.get(name, 2))
 
     # ------------------------------------------------------------------------------------------ the file
 
@@ -189,15 +193,11 @@ class GoTraceReader:
 
     def _read_piece(self, file):
         """Append the next piece of the file to the data; return whether there was any."""
-        found = file.read(self.piece)
-        if not found:
-            return False
-        end = self._end + len(found)
-        if end > len(self._tables["data"]):
-            self._grow_table("data", end)
-        self._tables["data"][self._end : end] = np.frombuffer(found, np.uint8)
-        self._end = end
-        return True
+        if self._end + self.piece + x.PADDING > len(self._tables["data"]):
+            self._grow_table("data", self._end + self.piece + x.PADDING)
+        n = file.readinto(self._tables["data"][self._end : self._end + self.piece].data)
+        self._end += n
+        return n > 0
 
     # ------------------------------------------------------------------------------------------ generations
 
@@ -252,11 +252,13 @@ class GoTraceReader:
         if begin_generation(state) == x.BROKEN:
             self._broken()
         self._sorted_samples()
-        out = GoEvents(*(np.empty(rows, dtype) for dtype in GO_EVENT_TYPES))
-        done = False
+        out, done = _new_columns(rows), False
         while not done:
             n, status = merge_events(state, out)
-            if n:
+            if n == rows:
+                yield out
+                out = _new_columns(rows)
+            elif n:
                 yield GoEvents(*(column[:n].copy() for column in out))
             if status == x.BROKEN:
                 self._broken()
@@ -322,7 +324,7 @@ def read_go_events(path, piece=PIECE):
     FormatError
         If there is no such file, or it is not what it claims to be.
     """
-    parts = [GoEvents(*(np.empty(0, dtype) for dtype in GO_EVENT_TYPES)), *GoTraceReader(path, piece).batches()]
+    parts = [_new_columns(0), *GoTraceReader(path, piece).batches()]
     columns = GoEvents(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     kinds, first = np.unique(columns.name, return_index=True)
     order = kinds[np.argsort(first)]
