@@ -42,7 +42,8 @@ def stacks(gen, table):
 
 def samples(gen, times):
     """Return a batch of samples of the CPU profiler."""
-    return batch(gen, NO_M, 1, bytes([x.EV_CPU_SAMPLES]) + b"".join(event(x.EV_CPU_SAMPLE, t, 1, 0, 1, 0) for t in times))
+    entries = (event(x.EV_CPU_SAMPLE, time, 1, 0, 1, 0) for time in times)
+    return batch(gen, NO_M, 1, bytes([x.EV_CPU_SAMPLES]) + b"".join(entries))
 
 
 def clock(gen, version=26, hertz=10**9):

@@ -169,7 +169,7 @@ class GoTraceReader:
         self._refuse(reason, self._base + int(state["fault_at"]))
 
     def _read_header(self, file):
-        head = self._read(file, HEADER)
+        head = file.read(HEADER)
         if not is_go_trace(self.path, head) or len(head) < HEADER:
             raise FormatError(f"{self.path}: offset 0: begins with {head!r}, expected 'go 1.22 trace' or a later one")
         number = head[5:7]
@@ -180,16 +180,6 @@ class GoTraceReader:
         for name, value in x.VERSIONS[self.version]._asdict().items():
             self._state[name] = value
         self._base = HEADER
-
-    def _read(self, file, n):
-        """Return up to ``n`` bytes, fewer only at the end of the file."""
-        found = b""
-        while len(found) < n:
-            more = file.read(n - len(found))
-            if not more:
-                break
-            found += more
-        return found
 
     def _read_piece(self, file):
         """Append the next piece of the file to the data; return whether there was any."""
@@ -276,7 +266,7 @@ class GoTraceReader:
             If the file is not what it claims to be, with the offset.  Events before were right all the same.
         """
         try:
-            with self.path.open("rb", buffering=0) as file:
+            with self.path.open("rb") as file:
                 self._read_header(file)
                 empty = True
                 while self._next_generation(file):
@@ -324,8 +314,13 @@ def read_go_events(path, piece=PIECE):
     FormatError
         If there is no such file, or it is not what it claims to be.
     """
-    parts = [_new_columns(0), *GoTraceReader(path, piece).batches()]
-    columns = GoEvents(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    parts = [[column] for column in _new_columns(0)]
+    for events in GoTraceReader(path, piece).batches():
+        for column, more in zip(parts, events, strict=True):
+            column.append(more)
+    # One column after the other, so that only one is there twice.
+    parts.reverse()
+    columns = GoEvents(*(np.concatenate(parts.pop()) for _ in GO_EVENT_TYPES))
     kinds, first = np.unique(columns.name, return_index=True)
     order = kinds[np.argsort(first)]
     number = np.zeros(len(x.MEMORY_NAMES), np.uint8)
