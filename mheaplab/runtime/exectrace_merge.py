@@ -3,11 +3,11 @@
 import numpy as np
 
 from ._jit import kentry, kinline, kjit
-from .exectrace_batches import fail
+from .exectrace_batches import fail, varint
 from .exectrace_cursors import NONE_LEFT, nanoseconds, next_event
 from .exectrace_maps import map_has_room
 from .exectrace_order import ADVANCED, WAITS, advance, take_time
-from .exectrace_sort import frontier_insert, frontier_remove, frontier_sort, frontier_update
+from .exectrace_sort import MAX_TIME, frontier_insert, frontier_remove, frontier_sort, frontier_update
 from .exectrace_structs import (
     BROKEN,
     EV_MEMORY,
@@ -16,8 +16,10 @@ from .exectrace_structs import (
     N_ARGS,
     NEEDS_ROOM,
     NO_THREAD,
+    NOT_TIMED,
     STUCK,
     cursor_at,
+    data_byte,
     frontier_at,
     m_at,
     sample_at,
@@ -25,6 +27,7 @@ from .exectrace_structs import (
 )
 
 ZERO = np.uint64(0)
+MIN_TIME = np.int64(-(1 << 63))
 ROOM = 2
 """Rows and ids that one event may add to a table."""
 STEPS = 1 << 20
@@ -91,6 +94,22 @@ def select(t):
     return np.int64(-1)
 
 
+@kjit
+def run_bound(t, place):
+    """Return up to what time the thread at ``place`` stays the first, whatever it does; before all times if it is not.
+
+    Up to the next events of the two threads below it in the heap, and the next sample.
+    """
+    if place != 0:
+        return MIN_TIME
+    bound = MAX_TIME
+    for i in range(1, min(np.int64(3), t.n_frontier)):
+        bound = min(bound, np.int64(cursor_at(t, frontier_at(t, np.int64(i))).time))
+    if t.next_sample < t.n_samples:
+        bound = min(bound, sample_at(t, t.next_sample))
+    return bound
+
+
 @kentry
 def merge_events(t, out):
     """Hand out events of memory until the columns ``out`` are full or the generation ends.
@@ -98,11 +117,11 @@ def merge_events(t, out):
     Returns (rows filled, FINE at the end of the generation, FULL, NEEDS_ROOM, or BROKEN). Modifies t and its tables.
     """
     names, ps, times, ids, arg, arg2 = out.name, out.p, out.time, out.id, out.arg, out.arg2
-    n = 0
+    n, rows = 0, names.shape[0]
     for _ in range(STEPS):
         if t.n_frontier == 0:
             break
-        if n == names.shape[0]:
+        if n == rows:
             return n, FULL
         c = cursor_at(t, frontier_at(t, np.int64(0)))
         while t.next_sample < t.n_samples and sample_at(t, t.next_sample) < c.time:
@@ -116,17 +135,41 @@ def merge_events(t, out):
             if place < 0:
                 return n, BROKEN
             c = cursor_at(t, frontier_at(t, place))
-        kind = c.kind
-        if kind >= EV_MEMORY:
-            row = np.uint64(n)
-            args = N_ARGS[np.uint64(kind)]
-            names[row] = kind - EV_MEMORY
-            ps[row] = m_at(t, c.ms).p
-            times[row] = take_time(t, np.int64(c.time))
-            ids[row] = c.args[0]
-            arg[row] = c.args[1] if args > 1 else ZERO
-            arg2[row] = c.args[2] if args > 2 else ZERO
-            n += 1
+        if c.kind >= EV_MEMORY:
+            p = m_at(t, c.ms).p
+            bound = run_bound(t, place)
+            kind, time = np.int64(c.kind), np.int64(c.time)
+            first, second, third = c.args[0], c.args[1], c.args[2]
+            end = np.int64(c.end)
+            # Events of memory that follow in the same batch are taken without going through the cursor.
+            while True:
+                args = N_ARGS[np.uint64(kind)]
+                row = np.uint64(n)
+                names[row] = kind - EV_MEMORY
+                ps[row] = p
+                times[row] = take_time(t, time)
+                ids[row] = first
+                arg[row] = second if args > 1 else ZERO
+                arg2[row] = third if args > 2 else ZERO
+                n += 1
+                at = np.int64(c.at)
+                if n == rows or at >= end or time == 0:
+                    break
+                kind = np.int64(data_byte(t, at))
+                args = N_ARGS[np.uint64(kind)]
+                if kind < EV_MEMORY or args == NOT_TIMED:
+                    break
+                elapsed, at = varint(t, at + 1, end)
+                first, at = varint(t, at, end)
+                if args > 1:
+                    second, at = varint(t, at, end)
+                if args > 2:
+                    third, at = varint(t, at, end)
+                time += nanoseconds(t, elapsed)
+                if at < 0 or time > bound:
+                    break
+                c.at = at
+                c.last_ts = time
         status = next_event(t, c)
         if status == FINE:
             frontier_update(t, place)

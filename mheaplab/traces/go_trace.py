@@ -165,7 +165,8 @@ class GoTraceReader:
 
     def _broken(self):
         state = self._state
-        reason = x.FAULTS[int(state["fault"])].format(a=int(state["fault_a"]), b=int(state["fault_b"]))
+        a, b = (int(state[name]) & (1 << 64) - 1 for name in ("fault_a", "fault_b"))
+        reason = x.FAULTS[int(state["fault"])].format(a=a, b=b)
         self._refuse(reason, self._base + int(state["fault_at"]))
 
     def _read_header(self, file):
