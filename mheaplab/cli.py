@@ -8,8 +8,10 @@ import argparse
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from . import __version__, workloads
-from .case import load_case
+from .case import load_case, write_npz
 from .cli_simulate import add_simulate
 from .compare import compare
 from .data import data_path
@@ -139,6 +141,22 @@ def figures_command(args):
     return DONE
 
 
+def events_command(args):
+    """Write the memory events of a Go execution trace as arrays."""
+    from .traces.go_trace import read_go_events
+
+    if args.output and not args.output.absolute().parent.is_dir():
+        say(f"{args.output}: there is no folder {args.output.parent}")
+        return USAGE
+    events = read_go_events(args.trace)
+    if args.output:
+        write_npz(args.output, events)
+    counts = np.bincount(events["name"], minlength=len(events["names"])).tolist()
+    listed = ", ".join(f"{n:,} {name}" for name, n in zip(events["names"].tolist(), counts, strict=True))
+    print(f"{args.trace}: {len(events['name']):,} memory events{': ' if listed else ''}{listed}")
+    return DONE
+
+
 def warmup_command(args):
     """Compile the kernel if this version of it has not been compiled yet, so that the first replay or run need not."""
     replay(load_case(data_path(f"cases/{SHOWN_CASES[0]}"), truth=False))
@@ -181,6 +199,11 @@ def make_parser():
     command.set_defaults(run=replay_command)
 
     add_simulate(commands)
+
+    command = commands.add_parser("events", help="list the memory events of a Go execution trace")
+    command.add_argument("trace", type=Path, metavar="X.trace", help="taken with GODEBUG=traceallocfree=1, Go 1.23 on")
+    command.add_argument("-o", "--output", type=Path, metavar="X.npz", help="where to save them as arrays")
+    command.set_defaults(run=events_command)
 
     command = commands.add_parser("figures", help="draw the figures of README and docs")
     command.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="DIR", help="default: figures")

@@ -80,9 +80,9 @@ class _Run:
         while at < stop:
             end = at + 1 if check >= 2 else stop
             reached = self._call(events, at, end, check)
-            self._take_rows()
+            got_on = self._take_rows() or reached > at
             if reached < end:
-                tries = tries + 1 if reached == at else 1
+                tries = 1 if got_on else tries + 1
                 if tries > PATIENCE:
                     raise InvariantError(f"{self.name}: event {self.done} has no room, however the tables grow")
                 self.state.grow(int(self.h.need_arenas))
@@ -113,6 +113,7 @@ class _Run:
         return FormatError(f"{self.name}: event {self.done} ({name}): {reason}")
 
     def _take_rows(self):
+        """Take finished rows out of the kernel's tables; whether there were any."""
         rows = self.state.take_rows("samples").astype(SAMPLE_TYPE)
         if len(rows):
             self.samples.append(rows)
@@ -123,6 +124,7 @@ class _Run:
             self.cycles.append(cycles.astype(CYCLE_TYPE))
         while self.total is None and self.rows > 2 * self.wanted:
             self._thin()
+        return len(rows) + len(cycles) > 0
 
     def _thin(self):
         """Drop every other of the strided samples, and take half as many from now on."""

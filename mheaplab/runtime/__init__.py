@@ -22,6 +22,13 @@ module                    Go file, and what it owns
 ``generate_phases``       phases of a workload, and what its caches hold
 ``generate``              events of a workload
 ``trace_ids``             events of a trace checked, ids made dense
+``exectrace_structs``     Go's execution traces: the format, and the records of its parser
+``exectrace_maps``        the parser's maps by id
+``exectrace_batches``     internal/trace/batch.go, generation.go: a generation's batches and tables
+``exectrace_cursors``     internal/trace/batchcursor.go: one thread's events
+``exectrace_sort``        batchcursor.go, slices: the threads by time
+``exectrace_order``       internal/trace/order.go: which event may come
+``exectrace_merge``       internal/trace/reader.go: all threads' events in one order
 ``mksizeclasses``         mksizeclasses.go: the size-class table by rule (plain Python)
 ``tables``                access to the growable tables
 ``mpallocbits``           mpallocbits.go: bitmaps of one 512-page chunk and their summaries

@@ -78,6 +78,18 @@ if config.DISABLE_JIT:
 
         return load, store
 
+    def make_byte_reader(heap, name):
+        """Return ``load(h, offset)``, 8 bytes of table ``name`` as a little-endian word."""
+
+        def load(h, offset):
+            at = int(offset)
+            if not 0 <= at <= h[f"{name}_len"] - 8:
+                raise IndexError(OUTSIDE)
+            view = _view(int(h[f"{name}_at"]), int(h[f"{name}_cap"]), np.dtype("u1"), 1)
+            return view[at : at + 8].view("<u8")[0]
+
+        return load
+
 else:
 
     def _bitop(emit):
@@ -165,3 +177,26 @@ else:
             return types.void(h, index, value), codegen
 
         return load, store
+
+    def make_byte_reader(heap, name):
+        """Return ``load(h, offset)``, 8 bytes of table ``name`` as a little-endian word."""
+
+        @intrinsic
+        def load(typingctx, h, offset):
+            def codegen(context, builder, signature, args):
+                at = context.cast(builder, args[1], signature.args[1], types.int64)
+                if BOUNDSCHECK:
+                    last = builder.add(at, ir.Constant(_I64, 7))
+                    length = _field(builder, args[0], heap, f"{name}_len")
+                    # Both ends: an offset just below 0 has its last byte inside.
+                    outside = builder.or_(
+                        builder.icmp_unsigned(">=", at, length), builder.icmp_unsigned(">=", last, length)
+                    )
+                    with builder.if_then(outside, likely=False):
+                        context.call_conv.return_user_exc(builder, IndexError, (OUTSIDE,))
+                address = builder.add(_field(builder, args[0], heap, f"{name}_at"), at)
+                return builder.load(builder.inttoptr(address, _I64.as_pointer()), align=1)
+
+            return types.uint64(h, offset), codegen
+
+        return load

@@ -28,7 +28,14 @@ from .mgcsweep import sweepone
 from .mheap import mheap_has_room
 from .mpagealloc import Throw
 from .sim_objects import DIED_MARKING, blacken_tiny_blocks, flush_mcaches
-from .sim_samples import cycle_begin, cycle_close, cycle_end_marking, cycle_note_swept, take_sample
+from .sim_samples import (
+    cycle_begin,
+    cycle_close,
+    cycle_end_marking,
+    cycle_note_swept,
+    has_row_room,
+    take_sample,
+)
 from .sim_structs import (
     SWEPT_BY_ALLOCATION,
     SWEPT_BY_FORCE,
@@ -204,11 +211,9 @@ def _background_sweep(h):
 
 
 @kjit
-def background_tick(h):
-    """Do what is due by now beside the program; False: the tables need room first, and nothing was done."""
+def _tick(h):
+    """Do what is due just now beside the program."""
     sim = h.sim
-    if not mheap_has_room(h, np.int64(1)):
-        return False
     if h.gcphase == GC_MARK:
         if mark_advance(h):
             cycle_end(h)
@@ -219,7 +224,28 @@ def background_tick(h):
         scavenger_wake(h)
     if h.gcphase == GC_OFF and sim.params.gogc >= 0 and sim.now - sim.gc_ended >= sim.params.force_gc_ns:
         cycle_start(h, PERIODIC)
-    sim.wake = next_wake(h)
+    sim.wake = max(next_wake(h), sim.now + _ONE)
+
+
+@kjit
+def background_tick(h):
+    """Do what is due by now beside the program, each thing at its time; False: the tables need room first.
+
+    Between two events a program may have waited for minutes, in which the scavenger wakes many times.  What is done
+    when room runs out stays done; the rest is still due.
+    """
+    sim = h.sim
+    present = sim.now
+    while sim.wake <= present:
+        if not has_row_room(h) or not mheap_has_room(h, np.int64(1)):
+            sim.now = present
+            return False
+        begin = max(sim.wake, sim.ticked)
+        sim.now = begin
+        _tick(h)
+        # A collection's pause holds the program up as well.
+        present += sim.now - begin
+    sim.now = present
     return True
 
 

@@ -45,12 +45,14 @@ from .sim_structs import (
     WHY_STRIDE,
 )
 from .stack import stackalloc, stackfree, stacklog2
-from .structs import GC_MARK, GC_OFF, PAGE_SHIFT
+from .structs import GC_MARK, GC_OFF, NO, PAGE_SHIFT
 from .tables import objects, objects_set
 from .trace_events import ALLOC, DEATH, FORCED_GC, PHASE, STACK_ALLOC, STACK_FREE
 
 COMPUTED = np.int64(-1)
 """Credit of an allocation whose sweeping is not given but follows from the pace."""
+IDLE_GAP_NS = np.float64(1e6)
+"""Time between two events of a trace from which on the program is taken to wait: collecting does not make it longer."""
 _U0 = np.uint64(0)
 _ZERO = np.float64(0.0)
 _KIB = np.float64(1024.0)
@@ -79,9 +81,13 @@ def _pass_time(h, nbytes, time):
     """Let the program run up to its next event."""
     sim = h.sim
     if time != 0 and sim.params.trace_time != 0:
-        busy = max(np.int64(time) - np.int64(sim.trace_last), np.int64(0))
+        passed = np.float64(max(np.int64(time) - np.int64(sim.trace_last), np.int64(0)))
         sim.trace_last = max(np.int64(time), np.int64(sim.trace_last))
-        took = np.float64(busy) * program_speed(h, np.bool_(False))
+        if passed > IDLE_GAP_NS:
+            sim.now += passed
+            took = _ZERO
+        else:
+            took = passed * program_speed(h, NO)
     else:
         took = sim.params.alloc_ns + sim.params.byte_ns * np.float64(nbytes)
     sim.now += took / program_speed(h, h.gcphase == GC_MARK)

@@ -5,6 +5,7 @@ import pytest
 from runtime.entry import COMPILED, entry, new_state
 
 from mheaplab.runtime._jit import BOUNDSCHECK
+from mheaplab.runtime.exectrace_structs import EXECTRACE, data_word
 from mheaplab.runtime.intrinsics import OUTSIDE, clz64, ctz64, popcount64
 from mheaplab.runtime.structs import HEAP, TABLES
 from mheaplab.runtime.tables import (
@@ -202,3 +203,21 @@ def test_record_and_tables_agree():
         assert int(state.h[f"{name}_at"]) % 64 == 0
         assert int(state.h[f"{name}_cap"]) == len(array)
         assert 0 <= int(state.h[f"{name}_len"]) <= len(array)
+
+
+@entry
+def word_of_bytes(t, offset):
+    """Return the 8 bytes from ``offset``."""
+    return data_word(t, offset)
+
+
+def test_words_at_any_byte():
+    """A word may begin at any byte, and must end within the table."""
+    t, table = np.zeros(1, EXECTRACE)[0], np.arange(250, 266).astype(np.uint8)
+    t["data_at"], t["data_cap"], t["data_len"] = table.ctypes.data, 16, 16
+    for offset in range(9):
+        assert word_of_bytes(t, np.int64(offset)) == int.from_bytes(table[offset : offset + 8].tobytes(), "little")
+    for offset in (9, 16, 1 << 40, -1, -8, -(1 << 63)):
+        if BOUNDSCHECK:
+            with pytest.raises(IndexError, match=OUTSIDE):
+                word_of_bytes(t, np.int64(offset))
