@@ -107,11 +107,11 @@ class RunMachine(RuleBasedStateMachine):
 
 TestRunMachine = RunMachine.TestCase
 TestRunMachine.settings = settings(
-    SETTINGS, max_examples=4 if PLAIN else 120, stateful_step_count=10 if PLAIN else 50
+    SETTINGS, max_examples=4 if PLAIN else 40, stateful_step_count=10 if PLAIN else 40
 )
 
 
-@settings(SETTINGS, max_examples=3 if PLAIN else 40)
+@settings(SETTINGS, max_examples=3 if PLAIN else 15)
 @given(
     parameters=st.fixed_dictionaries(PARAMETERS),
     seed=st.integers(0, 1 << 32),
