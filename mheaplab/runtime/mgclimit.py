@@ -30,7 +30,7 @@ def gc_cpu_limiter_accumulate(h, program_ns, collector_ns):
 
 @kjit
 def gc_cpu_limiter_update(h, program_ns, collector_ns):
-    """gcCPULimiterState.updateLocked: account for a window, in which assists are time of the collector alone."""
+    """gcCPULimiterState.updateLocked: account for a window, in which assists are the collector's time."""
     assist = h.sim.assist_pool
     h.sim.assist_pool = np.float64(0.0)
     gc_cpu_limiter_accumulate(h, program_ns - assist, collector_ns + assist)
