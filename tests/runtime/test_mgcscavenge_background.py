@@ -108,7 +108,7 @@ def test_it_sleeps_long_enough_and_then_goes_on():
     assert (int(s.parked), float(s.worked), float(s.slept)) == (0, 1_120_000, 1_120_000_000)
     assert s.wake == 100 + 1_120_000 + 1_120_000_000
     assert heap.h.stats.scavenged_background == 7 * QUANTUM
-    heap.sim.now = float(s.wake)
+    heap.sim.now = heap.sim.wake = float(s.wake)
     heap.do(TICK)
     # The first sleep was ten times too long: the ratio rises by 0.3375 times what is missing of 1%.
     part = 1_120_000 / (1_120_000 + 1_120_000_000)
