@@ -6,7 +6,7 @@ from runtime.entry import COMPILED, entry, new_state
 from runtime.test_run import Heap
 
 from mheaplab.runtime._jit import BOUNDSCHECK
-from mheaplab.runtime.structs import TABLES
+from mheaplab.runtime.structs import TABLES, WHOLE_TABLES
 from mheaplab.runtime.tables import (
     arena_map,
     arena_map_set,
@@ -112,7 +112,7 @@ def test_tables_keep_their_contents_when_grown():
     heap = Heap()
     objects = heap.mallocs(40, 2048)
     heap.collect(dead=objects[::3])
-    used = {name: int(heap.h[f"{name}_len"]) for name in TABLES if name not in ("arena_map", "summary", "scav_chunks")}
+    used = {name: int(heap.h[f"{name}_len"]) for name in TABLES if name not in WHOLE_TABLES}
     before = {name: heap.state.tables[name][:n].copy() for name, n in used.items()}
     for name in used:
         heap.state._place(name, 3 * int(heap.h[f"{name}_cap"]))
