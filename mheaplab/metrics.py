@@ -69,7 +69,7 @@ def _last(result, *names):
 
 def _time_share(result, *names):
     """Return the share of all Ps' time that went into something."""
-    total = _last(result, "time_ns") * result.params.procs
+    total = _last(result, "time_ns") * max(result.params.procs, 1)
     return _last(result, *names) / total if total > 0 else 0.0
 
 
