@@ -264,6 +264,16 @@ def test_the_background_marks():
     assert not heap.marking() and heap.sim.cycles_done == 1
 
 
+def test_what_was_due_while_the_program_waited_is_done_at_its_time():
+    heap = Sim(force_gc_s=1.0, cycle_us=0.0, background_sweep_per_ms=1e6)
+    heap.alloc(16)
+    heap.sim.now = 3.5 * SOON
+    heap.do(TICK)
+    took = 237_000 * 4
+    assert heap.cycles()["start_ns"] == pytest.approx([SOON, 2 * SOON + took, 3 * SOON + 2 * took], abs=50)
+    assert heap.sim.now == 3.5 * SOON and heap.sim.cycles_done == 3
+
+
 def test_without_room_the_background_waits():
     heap = Sim(force_gc_s=1.0)
     heap.sim.now = SOON
