@@ -21,9 +21,11 @@ Simplified, and counted in ``counts``:
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
+from .case import EVENTS_SUFFIX, TRUTH_SUFFIX, load_case
 from .case_lives import NOSCAN, Lives
 from .lifetimes import Looks, curve, estimate
 from .replay import memstats_point
@@ -39,7 +41,7 @@ from .runtime.structs import (
 from .runtime.structs import STACK_ALLOC as TAKES_STACK
 from .runtime.structs import STACK_FREE as RETURNS_STACK
 from .runtime.trace_events import ALLOC, DEATH, FORCED_GC, STACK_ALLOC, STACK_FREE
-from .traces import Trace
+from .traces import Trace, register_reader
 
 ROW = np.dtype([("at", "i8"), ("kind", "u1"), ("p", "u1"), ("size", "u8"), ("noscan", "?"), ("id", "u8")])
 """A row of the trace with the recorded event it stands at."""
@@ -311,3 +313,12 @@ def trace_of_case(case, *, seed=0):
     made = case_trace(case, seed=seed)
     deaths = "drawn between the collections of the recording, by its survival curves"
     return Trace.from_arrays(**made.columns, go=case.go, program=case.name, deaths=deaths, origin=f"case {case.name}")
+
+
+def is_case(path, head=b""):
+    """Whether ``path`` is that of a recorded case, given with or without its ending as for ``load_case``."""
+    text = str(path)
+    return text.endswith((EVENTS_SUFFIX, TRUTH_SUFFIX)) or Path(text + EVENTS_SUFFIX).is_file()
+
+
+register_reader("a recorded case", is_case, lambda path: trace_of_case(load_case(path, truth=False)))

@@ -15,7 +15,9 @@ import time
 
 import numpy as np
 
-from .case import Case
+from . import workloads
+from .case import Case, load_case
+from .case_trace import is_case, trace_of_case
 from .errors import FormatError, InvariantError
 from .interrupts import Interrupts
 from .params import HeapParams
@@ -157,12 +159,10 @@ def _opened(trace, seed):
     if isinstance(trace, Trace):
         return trace
     if isinstance(trace, Case):
-        from .case_trace import trace_of_case
-
         return trace_of_case(trace, seed=seed)
+    if is_case(trace):
+        return trace_of_case(load_case(trace, truth=False), seed=seed)
     if isinstance(trace, str) and os.sep not in trace and not os.path.exists(trace):
-        from . import workloads
-
         return workloads.load(trace, seed=seed)
     return read_trace(trace)
 
@@ -184,7 +184,7 @@ def _checked(samples, snapshots, check, total):
 def _check_out(out):
     """Find out before the run, not after it, that the result cannot be saved."""
     if os.path.lexists(out):
-        raise ValueError(f"out = {os.fspath(out)!r} exists already")
+        raise ValueError(f"out = {os.fspath(out)!r} exists already: name another folder, or take that one away")
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
 
 
@@ -192,13 +192,13 @@ def _check_contradictions(params):
     """Refuse parameters that are legal each, but not together."""
     if params.memory_limit < params.heap_minimum_bytes:
         raise ValueError(
-            f"memory_limit = {params.memory_limit} is below heap_minimum_bytes = {params.heap_minimum_bytes}: "
-            "no heap fits it"
+            f"memory_limit = {params.memory_limit} is below heap_minimum_bytes = {params.heap_minimum_bytes}, "
+            "the least heap there is: raise the limit"
         )
     if params.other_ready_bytes >= params.memory_limit:
         raise ValueError(
-            f"memory_limit = {params.memory_limit} is not above other_ready_bytes = {params.other_ready_bytes}: "
-            "the runtime alone takes more than the limit"
+            f"memory_limit = {params.memory_limit} is not above other_ready_bytes = {params.other_ready_bytes}, "
+            "which the runtime takes for itself: raise the limit"
         )
 
 

@@ -17,6 +17,14 @@ def test_agreement_table_is_current():
     assert done.returncode == 0, "run tools/agreement_table.py"
 
 
+def test_asking_a_tool_for_help_writes_nothing():
+    page = ROOT / "docs" / "pacing.md"
+    before = (page.read_bytes(), page.stat().st_mtime_ns)
+    command = [sys.executable, ROOT / "tools" / "reality_table.py", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    assert "--check" in done.stdout and (page.read_bytes(), page.stat().st_mtime_ns) == before
+
+
 def test_table_of_policies_is_current():
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / "policy_table.py"], cwd=ROOT, capture_output=True, text=True, check=True

@@ -127,9 +127,12 @@ def test_giving_back(service, cache):
     assert empty["live"] < MIB and empty["mapped"] - empty["released"] > 0.9 * backed(full).max()
     assert empty["garbage"] > 0.9 * empty["heap_in_use"]
     assert "After a million events nothing is live any more, and all of it is still there" in text
-    end = samples[-1]
-    assert 5 * MIB < end["scavenged_background"] < end["mapped"] and "Then the scavenger begins, slowly" in text
-    assert end["live"] > 60 * MIB and "used when the cache is filled again" in text
+    waited = int(np.diff(samples["time_ns"]).argmax())
+    before, after, end = samples[waited], samples[waited + 1], samples[-1]
+    assert after["time_ns"] - before["time_ns"] > 59e9 and "in the minute that the program waits" in text
+    assert 5 * MIB < before["scavenged_background"] < 20 * MIB and "a first step down" in text
+    assert after["free"] < 0.05 * before["free"] and "nearly all of the rest" in text
+    assert end["live"] > 60 * MIB and "have to be backed anew" in text
     limit = int(0.8 * samples["mapped"].max())
     limited = run(memory_limit=limit)
     assert values(limited, "peak_backed") <= limit and values(limited, "mean_backed") < values(full, "mean_backed")

@@ -3,16 +3,17 @@
 The whole table takes minutes (tools/reality_table.py --check); here are its quick rows, and what all rows must be like.
 """
 
-import importlib.util
+import importlib
 import json
+import sys
 
 import numpy as np
 import pytest
 from conftest import CASES, ROOT
 
-spec = importlib.util.spec_from_file_location("reality_table", ROOT / "tools" / "reality_table.py")
-reality = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(reality)
+sys.path.insert(0, str(ROOT / "tools"))
+reality, page_table = (importlib.import_module(name) for name in ("reality_table", "page_table"))
+sys.path.pop(0)
 
 REPEATS = json.loads((ROOT / "data" / "go" / "repeats-go1.19.json").read_text())
 QUICK = ("go119-final-full", "go119-gzip", "go119-stacks")
@@ -23,7 +24,7 @@ NUMBERS = (2, 3, 6, 7, 9, 10, 13, 14)
 def rows():
     """Return the page's rows by case, as texts."""
     page = reality.PAGE.read_text()
-    lines = page.split(reality.MARK)[1].split(reality.END)[0].strip().splitlines()[2:]
+    lines = page.split(reality.MARK)[1].split(page_table.END)[0].strip().splitlines()[2:]
     split = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return {cells[0].split(",")[0]: cells for cells in split}
 

@@ -378,7 +378,8 @@ def test_words_of_values():
         ("gogc", 100): "100%", ("gogc", -1): "off", ("memory_limit", NO_LIMIT): "none",
         ("memory_limit", 64 * MIB): "64 MiB", ("background_sweep_per_ms", 0.5): "0.5 spans/ms",
         ("page_cache_pages", 0): "none", ("page_cache_pages", 32): "32 pages", ("huge_page_bytes", 0): "none",
-        ("grow_early_percent", 80): "80%", ("procs", 4): "4 Ps", ("live_is_trigger", True): "True",
+        ("grow_early_percent", 80): "80%", ("procs", 4): "4 Ps", ("procs", 0): "as the trace",
+        ("live_is_trigger", True): "True",
     }  # fmt: skip
     assert {key: words_of(FIELDS[key[0]], key[1]) for key in words} == words
 

@@ -153,6 +153,15 @@ def test_the_trace_may_be_a_case_a_path_or_a_scenario(tmp_path):
     case = mh.load_case(CASES / "go119-gzip")
     result = mh.simulate(case, seed=3)
     assert result.params.go == "go1.19" and result.provenance["events_done"] > 500
+    for path in (CASES / "go119-gzip", str(CASES / "go119-gzip.events.npz")):
+        same = mh.simulate(path, seed=3)
+        assert same.samples.tobytes() == result.samples.tobytes()
+        assert mh.simulate(path, seed=4).samples.tobytes() != result.samples.tobytes(), "another draw of deaths"
+    mh.write_trace(mh.read_trace(CASES / "go119-gzip"), tmp_path / "gzip.parquet")
+    stored = mh.simulate(tmp_path / "gzip.parquet")
+    assert stored.cycles.tobytes() == mh.simulate(case).cycles.tobytes() and len(stored.cycles) > 3
+    scenario = mh.workloads.load("tree-builder", seed=2)
+    assert mh.simulate("tree-builder", seed=2).cycles.tobytes() == mh.simulate(scenario).cycles.tobytes()
     with pytest.raises((FormatError, ValueError), match="no-such-scenario"):
         mh.simulate("no-such-scenario")
     with pytest.raises(FormatError, match="nowhere"):

@@ -1,18 +1,17 @@
 #!/usr/bin/env python3
 """Write the table of docs/cases.md: how far each case in data/cases agrees with Go.
-
-Usage: agreement_table.py [--check]     (--check: exit with 1 if the page is out of step)
 """
 
 import sys
 from pathlib import Path
+
+from page_table import keep_table
 
 import mheaplab as mh
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "cases.md"
 MARK = "<!-- agreement table: tools/agreement_table.py -->"
-END = "<!-- end of table -->"
 
 
 def table():
@@ -30,17 +29,5 @@ def table():
     return "\n".join(rows)
 
 
-def main(argv):
-    """Rewrite or check the page."""
-    text = PAGE.read_text()
-    before, rest = text.split(MARK)
-    after = rest.split(END)[1] if END in rest else rest
-    wanted = f"{before}{MARK}\n\n{table()}\n\n{END}{after}"
-    if "--check" in argv:
-        return int(text != wanted)
-    PAGE.write_text(wanted)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(keep_table(PAGE, MARK, table, sys.argv[1:], __doc__))

@@ -10,6 +10,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
+
 PREFIX = "mheaplab_"
 """Put before the names of our files where they lie beside the runtime's, which has an export_test.go too."""
 
@@ -88,3 +90,21 @@ def read_log(path, tables):
                 raise RecordError(f"line {number} of the log: there is no table {table!r}")
             rows[table].append([int(v) for v in values])
     return rows
+
+
+def column_arrays(rows, tables):
+    """Return the columns of a log as arrays named TABLE.COLUMN.
+
+    ``tables`` says of each table "NAME:TYPE ..." in the order of the log; f8 is in the log as its bits.  A number that
+    its column cannot hold is an error of NumPy's.
+    """
+    arrays = {}
+    for table, text in tables.items():
+        columns = [column.split(":") for column in text.split()]
+        wrong = [k for k, row in enumerate(rows[table]) if len(row) != len(columns)]
+        if wrong or not rows[table]:
+            raise RecordError(f"table {table}: {len(wrong)} of {len(rows[table])} rows have not {len(columns)} numbers")
+        for k, (name, kind) in enumerate(columns):
+            values = np.array([row[k] for row in rows[table]], "i8" if kind == "f8" else kind)
+            arrays[f"{table}.{name}"] = values.view("f8") if kind == "f8" else values
+    return arrays

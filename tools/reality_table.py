@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 """Write the table of docs/pacing.md: recorded programs beside what the twin does when it paces itself.
 
-Usage: reality_table.py [--check]     (--check: exit with 1 if the page is out of step)
-
 The twin gets a program's allocations, with deaths drawn between the recorded collections (``mheaplab/case_trace.py``),
 GOGC, the size of its globals and its speed.  When to collect, sweep and scavenge it decides.  A row has the median of
 SEEDS draws.  ``Go again`` is what the same program came to when Go ran it 20 times more, without being recorded
@@ -14,6 +12,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from page_table import keep_table
 
 import mheaplab as mh
 from mheaplab.case_lives import Lives
@@ -27,7 +26,6 @@ ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "data" / "cases"
 PAGE = ROOT / "docs" / "pacing.md"
 MARK = "<!-- reality table: tools/reality_table.py -->"
-END = "<!-- end of table -->"
 SEEDS = 5
 LEAST_COLLECTIONS = 3
 MIB = 1 << 20
@@ -177,17 +175,5 @@ def table():
     return "\n".join(rows)
 
 
-def main(argv):
-    """Rewrite or check the page."""
-    text = PAGE.read_text()
-    before, rest = text.split(MARK)
-    after = rest.split(END)[1] if END in rest else rest
-    wanted = f"{before}{MARK}\n\n{table()}\n\n{END}{after}"
-    if "--check" in argv:
-        return int(text != wanted)
-    PAGE.write_text(wanted)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(keep_table(PAGE, MARK, table, sys.argv[1:], __doc__))

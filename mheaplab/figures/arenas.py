@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import theme as look
-from .runs import Picture, along, caption, drawn, frame, line, panel, run_facts, thin, titled
+from .runs import Picture, along, caption, drawn, frame, line, panel, run_facts, shared_axes, thin, titled
 from .units import bytes_axis, bytes_text, plural
 
 MARKS = 400
@@ -63,8 +63,7 @@ def arenas_picture(result, *, x="events", theme="light"):
     )  # fmt: skip
     whole = {"range": [0, 1.1 * most or 1], "tickformat": ",d", "tick0": 0, "dtick": max(1, -(-most // 4))}
     more = {
-        "xaxis": axis.axis() | {"anchor": "y", "matches": "x2", "showticklabels": False, "ticks": "", "title": None},
-        "xaxis2": axis.axis() | {"anchor": "y2"},
+        **shared_axes(axis),
         "yaxis": panel(0.35, 1, range=[0, 1.05 * top / divisor or 1], title={"text": f"heap, {unit}"}, anchor="x"),
         "yaxis2": panel(0, 0.26, title={"text": "arenas"}, anchor="x2", **whole),
     }

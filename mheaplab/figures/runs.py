@@ -236,6 +236,12 @@ def frame(layout, more):
     return layout
 
 
+def shared_axes(axis):
+    """Return the layout of the x axes of two panels along a run, of which the lower one has the words."""
+    upper = {"anchor": "y", "matches": "x2", "showticklabels": False, "ticks": "", "title": None}
+    return {"xaxis": axis.axis() | upper, "xaxis2": axis.axis() | {"anchor": "y2"}}
+
+
 def panel(bottom, top, **more):
     """Return the layout of a y axis that takes a part of the height, from 0 (bottom) to 1."""
     return {"domain": [bottom, top], "nticks": 5} | more

@@ -5,7 +5,7 @@ import numpy as np
 from ..metrics import huge_share, mean_over_events, waste_share
 from . import theme as look
 from .memory import WORDS
-from .runs import Picture, along, caption, drawn, frame, line, panel, run_facts, thin, titled
+from .runs import Picture, along, caption, drawn, frame, line, panel, run_facts, shared_axes, thin, titled
 
 CAUSES = look.ACCOUNTS[1:]
 """Accounts of what is mapped and no live object of the heap."""
@@ -36,8 +36,7 @@ def fragmentation_picture(result, *, x="events", theme="light"):
     )  # fmt: skip
     percent = {"range": [0, 100], "ticksuffix": "%"}
     more = {
-        "xaxis": axis.axis() | {"anchor": "y", "matches": "x2", "showticklabels": False, "ticks": "", "title": None},
-        "xaxis2": axis.axis() | {"anchor": "y2"},
+        **shared_axes(axis),
         "yaxis": panel(0.4, 1, title={"text": "of mapped memory, %"}, anchor="x", **percent),
         "yaxis2": panel(0, 0.32, title={"text": "of pages in use, %"}, anchor="x2", **percent),
     }

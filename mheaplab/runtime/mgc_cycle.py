@@ -8,8 +8,9 @@ then finishes the last sweep and begins to mark; time passes, and when ``mgcmark
 background scavenger, and the collection that comes when none has for two minutes.  ``next_wake`` is that time.
 
 Follows gcStart, gcMarkDone, gcMarkTermination of runtime/mgc.go and bgsweep of mgcsweep.go, Go 1.19.  Simplified: the
-two pauses take ``cycle_ns`` between them; an object that dies while marking goes on is kept, wherever marking was;
-the background sweeper sweeps at a given rate, and as fast as it can on a P that is idle.
+two pauses take ``cycle_ns`` between them; what becomes of an object that dies while marking goes on does not depend on
+how far marking was (``sim_objects``); the background sweeper sweeps at a given rate, and as fast as it can on a P that
+is idle.
 """
 
 import numpy as np
@@ -95,7 +96,6 @@ def cycle_start(h, forced):
     gc_controller_start_cycle(h.controller, h.stats, np.int64(sim.now), sim.params.procs, forced == PERIODIC)
     mark_begin(h)
     sim.ticked = sim.now
-    sim.gc_started = sim.now
     cycle_begin(h, forced)
     take_sample(h, WHY_MARK_START)
     sim.check_at = sim.events

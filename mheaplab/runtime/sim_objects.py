@@ -1,8 +1,9 @@
 """What the program of a run can reach: where each of its objects lies, and which have died since the last collection.
 
 A trace names objects by dense numbers, which are used again after a death.  ``objects`` holds, for each number, the
-object's address (48 bits), its span class and what kind of thing it is; so a death needs no look at the heap.  The
-dead stand in the list ``deaths`` until a collection unmarks them: between two collections nobody in Go knows either.
+object's address (48 bits, never 0), its span class and what kind of thing it is; so a death needs no look at the heap.
+The dead stand in the list ``deaths`` until a collection unmarks them: between two collections nobody in Go knows
+either.
 
 A collection frees what was dead when it began to mark.  What is allocated while it marks is black, as in Go
 (gcmarknewobject), and what dies while it marks is kept as well: the write barrier shades a pointer that is about to be
@@ -33,7 +34,6 @@ from .tables import deaths_set, objects_set, span
 ADDR_BITS = np.uint64(48)
 ADDR_MASK = np.uint64((1 << 48) - 1)
 CLASS_MASK = np.uint64(0xFF)
-IS_BORN = np.uint64(1 << 59)
 IS_STACK = np.uint64(1 << 58)
 IS_TINY = np.uint64(1 << 56)
 DIED_MARKING = np.uint64(1 << 63)
@@ -109,10 +109,10 @@ def object_born(h, number, addr, nbytes, noscan, p, old_block):
     """Object ``number`` was allocated at ``addr`` for ``nbytes``."""
     sim = h.sim
     sim.live_objects += 1
-    if h.gcphase == GC_MARK:
+    if h.gcphase == GC_MARK and sim.params.keeps_dying == 0:
         blacken(h, addr)
     spc = mallocgc_span_class(h, nbytes, noscan)
-    entry = np.uint64(addr) | np.uint64(spc) << ADDR_BITS | IS_BORN
+    entry = np.uint64(addr) | np.uint64(spc) << ADDR_BITS
     if noscan and nbytes < MAX_TINY_SIZE:
         objects_set(h, number, entry | IS_TINY)
         _tiny_born(h, addr, old_block, p)

@@ -217,14 +217,13 @@ def cycle_note_swept(h):
 
 @kjit
 def cycle_close(h):
-    """Enter what the sweeping of the last collection came to; True: a row is finished."""
+    """Enter what the sweeping of the last collection came to."""
     sim, stats = h.sim, h.stats
     if sim.cycle_open == 0:
-        return False
+        return
     sim.cycle_open = np.int64(0)
     row = cycle_row(h, np.int64(h.cycles_len) - 1)
     for k in range(N_SWEEPERS):
         row.swept_spans[k] = np.int64(stats.swept_spans[k]) - np.int64(row.swept_spans[k])
         row.swept_pages[k] = np.int64(stats.swept_pages[k]) - np.int64(row.swept_pages[k])
     row.scavenged = _scavenged(h) - np.int64(row.scavenged)
-    return True

@@ -87,7 +87,6 @@ SIM = struct(
     ("ticked", "f8"),  # time up to which background work has been done, ns
     ("wake", "f8"),  # time at which something in the background is due, ns
     ("trace_last", "i8"),  # time of the last event in the trace, ns
-    ("gc_started", "f8"),  # when marking last began, ns
     ("gc_ended", "f8"),  # when marking last ended, ns
     ("ps_used", "i8"),  # Ps that have run something: 1 + the highest
     # marking
@@ -119,7 +118,6 @@ SIM = struct(
     ("sample_at", "i8"),  # event before which the next sample is due
     ("stride", "i8"),  # events between samples
     ("phase", "i8"),  # number of the trace's last phase mark
-    ("events_before", "i8"),  # events of earlier batches
     ("events", "i8"),  # events done
     ("cycles_done", "i8"),  # collections since the run began
     ("cycle_open", "i8"),  # 1: the last row of cycles still gets what its sweeping does
@@ -167,7 +165,7 @@ SAMPLE = struct(
     ("heap_alloc", "i8"),  # slots taken: live + garbage
     ("total_alloc", "i8"),  # slots taken since the run began
     ("objects", "i8"),  # objects that the program can reach
-    ("spans", "i8"),  # span records in use
+    ("spans", "i8"),  # span records in use, those in caches of Ps included (MSpanInuse over their size)
     ("arenas", "i8"),  # arenas
     ("huge", "i8"),  # bytes of huge pages (2 MiB) of which every page is in use
     # sweeping

@@ -33,7 +33,7 @@ from .mgcscavenge_background import scavenger_init
 from .mheap import mheap_has_room
 from .mpagealloc import Throw
 from .run import BadEvent
-from .sim_objects import ADDR_BITS, ADDR_MASK, CLASS_MASK, IS_BORN, IS_STACK, object_born, object_dies
+from .sim_objects import ADDR_BITS, ADDR_MASK, CLASS_MASK, IS_STACK, object_born, object_dies
 from .sim_samples import cycle_close, has_row_room, log2_bin, take_sample
 from .sim_structs import (
     DEATH_ROOM,
@@ -45,7 +45,7 @@ from .sim_structs import (
     WHY_STRIDE,
 )
 from .stack import stackalloc, stackfree, stacklog2
-from .structs import GC_MARK, GC_OFF, NO, PAGE_SHIFT
+from .structs import GC_MARK, NO, PAGE_SHIFT
 from .tables import objects, objects_set
 from .trace_events import ALLOC, DEATH, FORCED_GC, PHASE, STACK_ALLOC, STACK_FREE
 
@@ -179,7 +179,7 @@ def _stack_alloc(h, number, nbytes, p):
     addr = stackalloc(h, nbytes, p)
     if addr == 0:
         raise Throw("out of memory", nbytes)
-    objects_set(h, number, np.uint64(addr) | np.uint64(stacklog2(nbytes)) << ADDR_BITS | IS_STACK | IS_BORN)
+    objects_set(h, number, np.uint64(addr) | np.uint64(stacklog2(nbytes)) << ADDR_BITS | IS_STACK)
     _count_stack(h, nbytes, p)
     return True
 
@@ -293,4 +293,3 @@ def sim_end(h):
     """Take the last sample and finish the row of the last collection."""
     cycle_close(h)
     take_sample(h, WHY_END)
-    return np.int64(h.gcphase == GC_OFF)

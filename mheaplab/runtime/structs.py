@@ -402,7 +402,7 @@ FIXED_TABLES = ("arena_map", "summary", "scav_chunks")
 WHOLE_TABLES = (*FIXED_TABLES, "objects")
 """Tables of which any item may be used at any time: their length is their capacity."""
 
-HEAP = struct(
+_HEAP_FIELDS = [
     *[(f"{name}_{what}", "i8") for name in TABLES for what in ("at", "cap", "len")],
     ("params", HEAP_PARAMS),
     ("stats", STATS),
@@ -474,7 +474,12 @@ HEAP = struct(
     ("next_fit", "i8"),  # next-fit placement: address after the last run of pages taken
     ("controller", GC_CONTROLLER),  # gcController
     ("sim", SIM),  # a run of the twin's own
-    ("_pad", "i8", (4,)),
+]
+_PAD = 64 - struct(*_HEAP_FIELDS).itemsize % 64
+"""Bytes up to the next cache line, on which what the hot path reads begins."""
+HEAP = struct(
+    *_HEAP_FIELDS,
+    ("_pad", "u1", (_PAD,)),
     ("central", MCENTRAL, (MAX_SPAN_CLASSES,)),
     ("allp", P, (MAX_PS,)),
 )

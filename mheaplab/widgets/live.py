@@ -135,7 +135,6 @@ class LiveFigure(go.FigureWidget):
         facts : dict, optional
             What a Picture shows, for exports of the live figure itself; without, the stamp stays as it was.
         """
-        moved = self.zoomed
         traces, layout, table = parts(figure)
         moved = self.zoomed
         self._send_changes(self._changes_of_traces(traces), self._changes_of_layout(layout, moved, facts))

@@ -54,6 +54,8 @@ def words_of(field, value):
         return gogc_text(value) if value < 0 else f"{gogc_text(value)}%"
     if field.name == "memory_limit" and value == NO_LIMIT:
         return "none"
+    if field.name == "procs" and value == 0:
+        return "as the trace"
     if field.name == "go":
         return value.replace("go", "Go ")
     unit = field.metadata["unit"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from runtime.entry import COMPILED, entry
+from runtime.entry import entry
 
 from mheaplab.runtime import exectrace_sort as s
 from mheaplab.runtime.exectrace_structs import CURSOR, EXECTRACE
@@ -84,10 +84,8 @@ def fnv(numbers):
     return found
 
 
-@pytest.mark.parametrize("n", GO)
+@pytest.mark.parametrize("n", [pytest.param(n, marks=[pytest.mark.slow] if n > 100 else []) for n in GO])
 def test_as_go(n):
-    if n > 100 and not COMPILED:
-        pytest.skip("takes long as plain Python")
     digests = []
     for kinds in (1, 3, 20, 1000000):
         for shape in range(5):

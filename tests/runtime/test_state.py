@@ -59,6 +59,13 @@ def test_new_heap():
     assert state.h.params == PARAMS
 
 
+def test_what_the_hot_path_reads_begins_on_a_cache_line():
+    state = HeapState(PARAMS, SMALL_ROOM)
+    for name in ("central", "allp"):
+        assert HEAP_RECORD.fields[name][1] % 64 == 0, name
+        assert (state.h[name].ctypes.data if name == "central" else state.h.allp.ctypes.data) % 64 == 0, name
+
+
 def test_new_heap_with_other_parameters():
     h = HeapState(HeapParams.go127(arena_l1_bits=6, mspan_bytes=200).to_record(), SMALL_ROOM).h
     assert not h.arena_l1.any(), "no second level of the arenas map"

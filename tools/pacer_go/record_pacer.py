@@ -21,7 +21,7 @@ from mheaplab.case import write_npz
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from go_overlay import RecordError, read_log, record_log  # noqa: E402
+from go_overlay import RecordError, column_arrays, read_log, record_log  # noqa: E402
 
 COMMON = ("export_test.go", "pacer_test.go", "scenarios_test.go")
 FILES = {
@@ -55,17 +55,9 @@ TABLES = {
 
 
 def make_arrays(rows, version):
-    """Return the archive's arrays. A number that its column cannot hold is an error of NumPy's."""
-    arrays = {"go": np.array(version), "ops.kinds": np.array(KINDS), "init.shapes": np.array(SHAPES)}
-    for table, text in TABLES.items():
-        columns = [column.split(":") for column in text.split()]
-        wrong = [k for k, row in enumerate(rows[table]) if len(row) != len(columns)]
-        if wrong or not rows[table]:
-            raise RecordError(f"table {table}: {len(wrong)} of {len(rows[table])} rows have not {len(columns)} numbers")
-        for k, (name, kind) in enumerate(columns):
-            values = np.array([row[k] for row in rows[table]], "i8" if kind == "f8" else kind)
-            arrays[f"{table}.{name}"] = values.view("f8") if kind == "f8" else values
-    return arrays
+    """Return the archive's arrays."""
+    named = {"go": np.array(version), "ops.kinds": np.array(KINDS), "init.shapes": np.array(SHAPES)}
+    return named | column_arrays(rows, TABLES)
 
 
 def main(argv=None):

@@ -21,7 +21,7 @@ from mheaplab.case import write_npz
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from go_overlay import RecordError, read_log, record_log  # noqa: E402
+from go_overlay import RecordError, column_arrays, read_log, record_log  # noqa: E402
 
 FILES = {"go1.19": [HERE / name for name in ("export_test.go", "scavenger_test.go")]}
 SCENARIOS = "one four sixteen bursts long clock naps failure parked anything".split()
@@ -40,16 +40,8 @@ ns of sleep asked for and slept (0: it parked), and the controller after it.
 
 
 def make_arrays(rows, version):
-    """Return the archive's arrays. A number that its column cannot hold is an error of NumPy's."""
-    arrays = {"go": np.array(version), "scenario.names": np.array(SCENARIOS)}
-    for table, text in TABLES.items():
-        columns = [column.split(":") for column in text.split()]
-        wrong = [k for k, row in enumerate(rows[table]) if len(row) != len(columns)]
-        if wrong or not rows[table]:
-            raise RecordError(f"table {table}: {len(wrong)} of {len(rows[table])} rows have not {len(columns)} numbers")
-        for k, (name, kind) in enumerate(columns):
-            values = np.array([row[k] for row in rows[table]], "i8" if kind == "f8" else kind)
-            arrays[f"{table}.{name}"] = values.view("f8") if kind == "f8" else values
+    """Return the archive's arrays."""
+    arrays = {"go": np.array(version), "scenario.names": np.array(SCENARIOS)} | column_arrays(rows, TABLES)
     if len(arrays["scenario.steps"]) != len(SCENARIOS) or arrays["scenario.steps"].sum() != len(arrays["step.procs"]):
         raise RecordError("the log has not all steps of all scenarios")
     return arrays
