@@ -27,6 +27,10 @@ module                    Go file, and what it owns
 ``exectrace_batches``     internal/trace/batch.go, generation.go: a generation's batches and tables
 ``exectrace_cursors``     internal/trace/batchcursor.go: one thread's events
 ``exectrace_sort``        batchcursor.go, slices: the threads by time
+``exectrace_world``       internal/trace/order.go: threads, Ps and goroutines, and what they are doing
+``exectrace_procs``       internal/trace/order.go: events of Ps
+``exectrace_gos``         internal/trace/order.go: events of goroutines
+``exectrace_ranges``      internal/trace/order.go: events that begin or end what takes time
 ``exectrace_order``       internal/trace/order.go: which event may come
 ``exectrace_merge``       internal/trace/reader.go: all threads' events in one order
 ``mksizeclasses``         mksizeclasses.go: the size-class table by rule (plain Python)

@@ -6,7 +6,7 @@ from ._jit import kentry, kinline, kjit
 from .exectrace_batches import fail, varint
 from .exectrace_cursors import NONE_LEFT, nanoseconds, next_event
 from .exectrace_maps import map_has_room
-from .exectrace_order import ADVANCED, WAITS, advance, take_time
+from .exectrace_order import advance
 from .exectrace_sort import MAX_TIME, frontier_insert, frontier_remove, frontier_sort, frontier_update
 from .exectrace_structs import (
     BROKEN,
@@ -25,6 +25,7 @@ from .exectrace_structs import (
     sample_at,
     sample_set,
 )
+from .exectrace_world import ADVANCED, WAITS, take_time
 
 ZERO = np.uint64(0)
 MIN_TIME = np.int64(-(1 << 63))
