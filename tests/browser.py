@@ -76,7 +76,7 @@ def opened(address, browser_path):
         page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
         yield page
         browser.close()
-    assert not outside and not errors
+    assert not outside and not errors, (outside, errors)
 
 
 def find_plot(page, name):

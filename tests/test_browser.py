@@ -120,12 +120,42 @@ def test_arena_growth(lab):
     assert content.startswith(b"\x89PNG\r\n\x1a\n") and len(content) > 10_000
 
 
+RECORD = """() => {
+  window.redraws = 0;
+  window.seen = [];
+  plot.on('plotly_afterplot', () => { window.redraws += 1; });
+  const look = () => {
+    const text = plot.querySelector('.gtitle-subtitle').textContent;
+    const path = [...plot.querySelectorAll('.js-line')].map((line) => line.getAttribute('d')).join();
+    if (window.seen.at(-1)?.text !== text) window.seen.push({ text, path, redraws: window.redraws });
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+
+
+def drafts_are_painted(page, slider):
+    """Move a slider back and forth; drafts say so, move lines without plotly's redrawing, and leave nothing behind."""
+    first = page.evaluate(DATA)
+    page.evaluate(RECORD)
+    slider.focus()
+    for key in ["ArrowRight"] * 4 + ["ArrowLeft"] * 4:
+        page.keyboard.press(key)
+        page.wait_for_timeout(120)
+    page.wait_for_function("window.seen.length > 4 && window.seen.at(-1).text.includes('exact')")
+    assert page.evaluate(DATA) == first, "back where it was, whatever was painted between"
+    drafts = [seen for seen in page.evaluate("window.seen") if "prefix" in seen["text"]]
+    painted = [b for a, b in zip(drafts, drafts[1:], strict=False) if a["redraws"] == b["redraws"]]
+    assert len(painted) >= 2 and all(a["path"] != b["path"] for a, b in zip(painted, painted[1:], strict=False))
+
+
 def test_sweep(lab, folder):
     """Notebook 03: GOGC by keyboard, the limit by mouse; pin, code, reset; the picture that is downloaded is an SVG."""
     with opened(f"{lab}03_sweep.ipynb", chrome()) as page:
         find_plot(page, "memory-")
         page.wait_for_function(SETTLED)
         sliders = page.locator(".noUi-handle")
+        drafts_are_painted(page, sliders.nth(0))
 
         def raise_gogc():
             sliders.nth(0).focus()

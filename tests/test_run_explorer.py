@@ -62,7 +62,10 @@ def explorer(preview, tmp_path):
 
 @pytest.fixture
 def held(explorer):
-    """The same, with a hand on the slider: what should come at rest comes when it is told to."""
+    """The same, with a hand on the slider: what should come at rest comes when it is told to.
+
+    ``painted`` keeps what the brush was told.
+    """
 
     class Hand(Settle):
         def ask(self):
@@ -72,6 +75,8 @@ def held(explorer):
             self._fire()
 
     explorer.settle = Hand(explorer._settled)
+    explorer.painted = []
+    explorer.brush.paint = lambda *told: explorer.painted.append(told)
     return explorer
 
 
@@ -87,18 +92,34 @@ def wanted(explorer, params, events=1_000_000):
     return dataclasses.replace(found, provenance=found.provenance | facts)
 
 
+def screen(explorer, view):
+    """Return (traces, caption) of a figure as the browser shows it: what plotly has drawn, and the brush over it."""
+    live = explorer.live[view]
+    traces, caption = [dict(trace) for trace in live._data], live.layout.title.subtitle.text
+    if live._sketched:
+        figure, caption, changes = explorer.painted[-1]
+        assert figure == live.layout.meta["export_id"]
+        for k, found in changes.items():
+            traces[k] |= found
+    return [t for t in traces if t.get("visible") is not False], caption
+
+
 def assert_shows(explorer, params, events=1_000_000, **options):
     """Check figures, numbers and code against a run of these parameters; of a prefix only the first figure."""
     result = wanted(explorer, params, events)
     for view in explorer.views if events == 1_000_000 else explorer.views[:1]:
         picture = VIEWS[view].draw(result, x=explorer.along.value, theme="light", **options)
-        live = explorer.live[view]
-        shown = [t for t in live.data if t.visible is not False]
+        shown, caption = screen(explorer, view)
         for trace, new in zip(shown, picture.traces, strict=True):
-            assert trace.name == new["name"]
+            assert trace["name"] == new["name"]
             assert all(np.array_equal(trace[key], new[key], equal_nan=True) for key in "xy")
-        assert live.layout.title.subtitle.text == picture.layout["title"]["subtitle"]["text"]
-        assert live.layout.xaxis.range == tuple(picture.layout["xaxis"]["range"])
+        assert caption == picture.layout["title"]["subtitle"]["text"]
+        now, fitting = (dict(f)["yaxis"]["range"] for f in (explorer.live[view]._layout, picture.layout))
+        if events == 1_000_000:
+            assert list(now) == list(fitting)
+        else:
+            assert now[0] == 0 and fitting[1] <= now[1] <= 2 * fitting[1], "a draft may have room above"
+        assert list(explorer.live[view]._layout["xaxis"]["range"]) == list(picture.layout["xaxis"]["range"])
     extent = "exact: all 1,000,000 events" if events == 1_000_000 else f"prefix: first {events:,} of 1,000,000 events"
     assert extent in explorer.status.value
     assert f"<b>collections</b>&nbsp;{len(result.cycles)}" in explorer.status.value

@@ -4,6 +4,7 @@ One figure widget per view, changed by ``redraw``: a new one for every change wo
 time.  What is sent is what differs.
 """
 
+import dataclasses
 from copy import deepcopy
 
 import anywidget
@@ -20,6 +21,9 @@ RANGES = tuple(f"{axis}axis{k or ''}" for k in (0, 2, 3, 4) for axis in "xy")
 """Axes that a figure may have."""
 AXIS_KEYS = ("tickvals", "ticktext", "dtick")
 """What an axis takes over from another figure, beside title and range."""
+CAPTION = "title.subtitle.text"
+ROOM = 0.3
+"""Part of a range that a draft leaves free above what it shows, for the drafts that follow."""
 
 
 def same(a, b):
@@ -60,6 +64,21 @@ def parts(figure):
     return traces, figure.layout._props, getattr(figure, "_mheaplab_table", None)
 
 
+def with_room(layout, ranges):
+    """Return ``layout`` for a draft: axes keep their range while it serves, or get one with room upwards.
+
+    Between two moves of a slider the scale had better not change, and ticks take the browser long to redraw.
+    """
+    layout = dict(layout)
+    for name in set(ranges) & layout.keys():
+        if layout[name].get("range"):
+            (low, high), (least, most) = layout[name]["range"], ranges[name]
+            serves = least <= low and high <= most and high - low >= (most - least) / 2
+            room = 0 if name.startswith("x") else ROOM * (high - low)
+            layout[name] = layout[name] | {"range": [least, most] if serves else [low, high + room]}
+    return layout
+
+
 class LiveFigure(go.FigureWidget):
     """A figure widget whose current state survives a page reload, a second tab and voila.
 
@@ -81,6 +100,7 @@ class LiveFigure(go.FigureWidget):
         self._config = {**self._config, **CONFIG, "toImageButtonOptions": buttons}
         self._default_ranges = self._ranges(figure.layout)
         self._mheaplab_table = getattr(figure, "_mheaplab_table", None)
+        self._sketched = {}
 
     @traitlets.observe("_js2py_traceDeltas")
     def _handler_js2py_traceDeltas(self, _change):
@@ -145,6 +165,28 @@ class LiveFigure(go.FigureWidget):
                 self.layout[key] = layout.get(key, [])
         self._default_ranges |= self._ranges(layout)
         self._mheaplab_table = table
+        self._sketched = {}
+
+    def sketch(self, picture, brush):
+        """Show a draft: by ``brush`` if only its lines and its caption are others, else as ``redraw`` does.
+
+        What a brush paints is on the screen only.  The state of the figure stays what it was, until ``redraw``.
+
+        Parameters
+        ----------
+        picture : Picture
+        brush : Brush
+        """
+        layout = with_room(picture.layout, self._default_ranges)
+        changes = self._changes_of_traces(picture.traces)
+        others = self._changes_of_layout(layout, self.zoomed, None)
+        caption = others.pop(CAPTION, layout["title"]["subtitle"]["text"])
+        if others or len(picture.traces) != len(self._data) or not brush.can_paint(self._data, changes):
+            self.redraw(dataclasses.replace(picture, layout=layout))
+            return
+        brush.paint(self._layout["meta"]["export_id"], caption, changes)
+        for trace, found in changes.items():
+            self._sketched.setdefault(trace, set()).update(found)
 
     def _send_changes(self, traces, layout):
         """Apply changes here and in the browser.
@@ -162,12 +204,13 @@ class LiveFigure(go.FigureWidget):
             self._send_update_msg(style, layout, list(traces))
 
     def _changes_of_traces(self, traces):
-        """Return what differs of the traces by their number; those that are too many are hidden."""
+        """Return what differs of the traces by their number, or was sketched; those that are too many are hidden."""
         changes = {}
         for k, old in enumerate(self._data):
             if k < len(traces):
                 new = traces[k] | ({"visible": True} if old.get("visible") is False else {})
-                found = {key: v for key, v in new.items() if key != "type" and not (key in old and same(old[key], v))}
+                stale = self._sketched.get(k, ())
+                found = {key: v for key, v in new.items() if key in stale or key not in old or not same(old[key], v)}
             else:
                 found = {} if old.get("visible") is False else {"visible": False}
             if found:
@@ -178,7 +221,7 @@ class LiveFigure(go.FigureWidget):
         """Return what differs of the layout by path: titles, labels, height, stamp, ranges that nobody has moved."""
         stamp = {} if facts is None else {"mheaplab": facts}
         wanted = {"meta": (self._layout.get("meta") or {}) | layout.get("meta", {}) | stamp}
-        wanted |= {"title.text": layout["title"]["text"], "title.subtitle.text": layout["title"]["subtitle"]["text"]}
+        wanted |= {"title.text": layout["title"]["text"], CAPTION: layout["title"]["subtitle"]["text"]}
         for name in set(RANGES) & layout.keys():
             axis = layout[name]
             if axis.get("title"):
@@ -189,7 +232,8 @@ class LiveFigure(go.FigureWidget):
         if self._layout.get("height") != layout["height"]:
             wanted |= {"height": layout["height"], "margin.b": layout["margin"]["b"]}
             wanted |= {"legend.y": layout["legend"]["y"]} if "legend" in layout else {}
-        return {path: value for path, value in wanted.items() if not same(plain(get(self._layout, path)), value)}
+        stale = (CAPTION,) if self._sketched else ()
+        return {k: v for k, v in wanted.items() if k in stale or not same(plain(get(self._layout, k)), v)}
 
 
 class ExportButtons(anywidget.AnyWidget):

@@ -21,6 +21,7 @@ from ..figures.views import VIEWS
 from ..metrics import metric
 from ..params import HeapParams
 from ..previews import Preview, trace_code
+from .brush import Brush
 from .code_box import CodeBox
 from .explorer import SLOW, Explorer
 from .live import LiveFigure
@@ -51,6 +52,8 @@ class RunExplorer(Explorer):
         What is shown.
     pinned : Result or None
         The run that was pinned, as far as what is shown.
+    brush : Brush
+        Paints drafts.
     settle : Settle
         Asks for the exact run.
     save_row : SaveRow
@@ -65,6 +68,7 @@ class RunExplorer(Explorer):
         self.exact_seconds = 0.0
         self._exactly = False
         self.settle = Settle(self._settled)
+        self.brush = Brush()
         self.rows = {name: ParamRow(name, params) for name in controls}
         self._make_buttons()
         self.result = preview.exact(params)
@@ -153,7 +157,7 @@ class RunExplorer(Explorer):
         if exactly or self.result.complete:
             self._draw_all()
         else:
-            self._redraw(self.live[self.views[0]], self._picture(self.views[0]))
+            self.live[self.views[0]].sketch(self._picture(self.views[0]), self.brush)
             self._say()
             self.settle.ask()
 
