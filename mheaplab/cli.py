@@ -8,11 +8,10 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from . import __version__, workloads
-from .case import load_case, write_npz
+from .case import load_case
 from .cli_simulate import add_simulate
+from .cli_traces import add_traces, no_folder
 from .compare import compare
 from .data import data_path
 from .errors import FormatError, InvariantError
@@ -38,8 +37,7 @@ def say(text):
 
 def replay_command(args):
     """Replay a case, save the prediction, and compare it with the truth if there is one."""
-    if args.output and not args.output.absolute().parent.is_dir():
-        say(f"{args.output}: there is no folder {args.output.parent}")
+    if no_folder(args.output):
         return USAGE
     case = load_case(args.case)
     bar = ProgressBar(case.name)
@@ -141,22 +139,6 @@ def figures_command(args):
     return DONE
 
 
-def events_command(args):
-    """Write the memory events of a Go execution trace as arrays."""
-    from .traces.go_trace import read_go_events
-
-    if args.output and not args.output.absolute().parent.is_dir():
-        say(f"{args.output}: there is no folder {args.output.parent}")
-        return USAGE
-    events = read_go_events(args.trace)
-    if args.output:
-        write_npz(args.output, events)
-    counts = np.bincount(events["name"], minlength=len(events["names"])).tolist()
-    listed = ", ".join(f"{n:,} {name}" for name, n in zip(events["names"].tolist(), counts, strict=True))
-    print(f"{args.trace}: {len(events['name']):,} memory events{': ' if listed else ''}{listed}")
-    return DONE
-
-
 def warmup_command(args):
     """Compile the kernel if this version of it has not been compiled yet, so that the first replay or run need not."""
     replay(load_case(data_path(f"cases/{SHOWN_CASES[0]}"), truth=False))
@@ -200,10 +182,7 @@ def make_parser():
 
     add_simulate(commands)
 
-    command = commands.add_parser("events", help="list the memory events of a Go execution trace")
-    command.add_argument("trace", type=Path, metavar="X.trace", help="taken with GODEBUG=traceallocfree=1, Go 1.23 on")
-    command.add_argument("-o", "--output", type=Path, metavar="X.npz", help="where to save them as arrays")
-    command.set_defaults(run=events_command)
+    add_traces(commands)
 
     command = commands.add_parser("figures", help="draw the figures of README and docs")
     command.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="DIR", help="default: figures")
