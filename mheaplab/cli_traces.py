@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .case import write_npz
+from .case import EVENTS_SUFFIX, write_npz
+from .case_writer import write_case
 from .info import info
 from .progress import ProgressBar
+from .trace_case import case_of_trace
 from .traces import read_trace, write_trace
 
 DONE, USAGE = 0, 2
@@ -37,10 +39,15 @@ def events_command(args):
 
 
 def import_command(args):
-    """Write whatever holds a trace as Parquet."""
+    """Write whatever holds a trace as Parquet, or as a case."""
     if no_folder(args.output):
         return USAGE
     trace = read_trace(args.file)
+    if args.output.name.endswith(EVENTS_SUFFIX):
+        case = case_of_trace(trace, args.output.name.removesuffix(EVENTS_SUFFIX))
+        write_case(case, args.output)
+        print(f"{args.output}: {len(case):,} events of a run with GOGC=off, and where the twin puts everything")
+        return DONE
     bar = ProgressBar(args.file.name)
     try:
         write_trace(trace, args.output, bar)
@@ -66,9 +73,12 @@ def info_command(args):
 
 def add_traces(commands):
     """Add the commands to the parser's ``commands``."""
-    command = commands.add_parser("import", help="write a recorded trace, of whatever kind, as Parquet")
+    command = commands.add_parser("import", help="write a recorded trace, of whatever kind, as Parquet or as a case")
     command.add_argument("file", type=Path, metavar="FILE", help="a Go execution trace, a case, a trace in Parquet")
-    command.add_argument("-o", "--output", type=Path, required=True, metavar="X.parquet", help="where to write it")
+    command.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="X.parquet",
+        help="where to write it; X.events.npz: as a case, run with GOGC=off",
+    )  # fmt: skip
     command.set_defaults(run=import_command)
 
     command = commands.add_parser("info", help="say what a file holds")

@@ -15,7 +15,7 @@ from .runtime.mpagealloc import Throw
 from .runtime.mstats import read_memstats
 from .runtime.run import BadEvent, Results, run_events
 from .runtime.state import HeapState
-from .runtime.structs import KIND_NAMES, MCACHE_FLUSH, SPAN_ALLOC_STACK, SPAN_FREE, SWEEP_START
+from .runtime.structs import KIND_NAMES, MCACHE_FLUSH, NO_P, SPAN_ALLOC_STACK, SPAN_FREE, SWEEP_START
 from .runtime.verify import INVARIANTS, Violation, verify_heap
 from .snapshot import take_snapshot
 
@@ -136,14 +136,16 @@ class _Driver:
 def memstats_point(events):
     """Return the number of events applied when the program read its MemStats, or all events if it did not.
 
-    ReadMemStats flushes the mcaches, which is an event, and then the stack caches, which frees stack spans.  A
-    collection flushes the mcaches too: that is the first flush after its SWEEP_START.
+    ReadMemStats flushes the mcaches, which is an event for each P, and then the stack caches, which frees stack spans.
+    A collection flushes the mcaches too: that is each P's first flush after its SWEEP_START.
     """
     kind = events.kind
     flushes = np.flatnonzero(kind == MCACHE_FLUSH)
     starts = np.flatnonzero(kind == SWEEP_START)
     before = np.searchsorted(starts, flushes)
-    own = np.concatenate([[False], before[1:] == before[:-1]]) if len(flushes) else np.zeros(0, bool)
+    _, first = np.unique(before * (NO_P + 1) + events.p[flushes], return_index=True)
+    own = np.ones(len(flushes), bool)
+    own[first] = False
     own |= before == 0
     if not own.any():
         return len(kind)

@@ -83,6 +83,14 @@ def test_import(tmp_path, capsys):
     assert output.read_bytes() == first, "the same file gives the same bytes"
 
 
+def test_import_as_a_case(parquet, tmp_path, capsys):
+    output = tmp_path / "c.events.npz"
+    assert cli.main(["import", str(parquet), "-o", str(output)]) == 0
+    assert cli.main(["replay", str(output)]) == 0
+    assert "of a run with GOGC=off" in capsys.readouterr().out
+    assert info(output)["MALLOC"] == "3"
+
+
 def test_import_of_a_file_that_is_cut(tmp_path, capsys):
     (tmp_path / "x").write_bytes(b"PAR1 and no more")
     assert cli.main(["import", str(tmp_path / "x"), "-o", str(tmp_path / "x.parquet")]) == 1

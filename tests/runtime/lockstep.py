@@ -12,20 +12,16 @@ die with the last of their block, and a block that an mcache fills when marking 
 
 import numpy as np
 
-from mheaplab.case import COLUMNS, Case, make_events
+from mheaplab.case_writer import CaseWriter
 from mheaplab.runtime import sim_structs as sims
-from mheaplab.runtime.run import Results, run_events
 from mheaplab.runtime.sim_objects import ADDR_MASK
 from mheaplab.runtime.simulate import run_trace, sim_init
 from mheaplab.runtime.state import HeapState
 from mheaplab.runtime.structs import (
     GC_START,
     MALLOC,
-    MCACHE_FLUSH,
-    SCAVENGE,
     STACK_ALLOC,
     STACK_FREE,
-    SWEEP_START,
     SWEEPONE,
 )
 from mheaplab.runtime.trace_events import ALLOC, DEATH, FORCED_GC
@@ -36,8 +32,6 @@ ROOM = {"spans": 1 << 12, "gc_bits": 1 << 18, "heap_arenas": 16, "objects": 1 <<
 ROOM |= {"samples": 64, "cycles": 8, "tiny_counts": 64, "span_log": 64}
 BACKGROUND, START, FORCE = 2, 3, 4
 """Who called sweepone, as a recording's flags have it."""
-QUANTUM_PAGES = 8
-"""Pages that the background scavenger asks for at a time."""
 TINY = 16
 SCALARS = (
     "sweepgen pages_in_use pages_swept reclaim_index reclaim_credit sweep_arenas central_index sweep_drained"
@@ -111,71 +105,6 @@ class Reachable:
         return sorted(self.slots.pop(slot)[1] for slot in self.doomed)
 
 
-class Replayed:
-    """A heap that gets the events of a case one at a time, and the columns of that case.
-
-    Attributes
-    ----------
-    n : int
-        Events so far.
-    """
-
-    def __init__(self, state, events=1 << 16):
-        self.state, self.n = state, 0
-        self.columns = {name: np.zeros(events, dtype) for name, dtype in COLUMNS.items()}
-        self.columns["ref"][:] = -1
-        self.dead, self.offsets, self.rows = [], [0], []
-        self.out = Results(np.zeros(events, "u8"), np.zeros(events, "u8"), np.zeros(events, "u1"))
-        self._set_events()
-
-    def _set_events(self):
-        lists = {"dead": np.array(self.dead, np.int64), "dead_offsets": np.array(self.offsets, np.int64)}
-        self.events = make_events(self.columns | lists)
-
-    def apply(self, kind, **values):
-        """Append an event and run it; return what the heap answers."""
-        at = self.n
-        self.columns["kind"][at] = kind
-        for name, value in values.items():
-            self.columns[name][at] = value
-        with np.errstate(over="ignore"):
-            while run_events(self.state.h, self.events, self.out, at, at + 1) == at:
-                self.rows.append(self.state.take_rows())
-                self.state.grow(int(self.state.h.need_arenas))
-        self.n += 1
-        return int(self.out.addr[at])
-
-    def collect(self, dead, p):
-        """End marking; ``dead`` are the events that allocated what is dead."""
-        self.dead += dead
-        self.offsets.append(len(self.dead))
-        self._set_events()
-        self.apply(SWEEP_START, ref=len(self.offsets) - 2, p=p)
-
-    def scavenge(self, nbytes, p):
-        """Give ``nbytes`` back as the background scavenger does: 64 KiB at a time, or more if a huge page is cut."""
-        while nbytes > 0:
-            left = QUANTUM_PAGES
-            while left > 0 and nbytes > 0:
-                self.apply(SCAVENGE, size=left, p=p)
-                left -= int(self.out.scav[self.n - 1])
-                nbytes -= int(self.out.scav[self.n - 1]) << 13
-        assert nbytes == 0
-
-    def scavenge_all(self, nbytes, p):
-        """Give all that is free back, which is ``nbytes``."""
-        while nbytes > 0:
-            self.apply(SCAVENGE, size=0, p=p)
-            nbytes -= int(self.out.scav[self.n - 1]) << 13
-        assert nbytes == 0
-
-    def case(self, go):
-        """Return the events so far as a case."""
-        columns = {name: column[: self.n] for name, column in self.columns.items()}
-        lists = {"dead": np.array(self.dead, np.int64), "dead_offsets": np.array(self.offsets, np.int64)}
-        return Case("a run written down", go, make_events(columns | lists))
-
-
 class Lockstep:
     """A program that one heap runs by itself and another repeats.
 
@@ -196,7 +125,7 @@ class Lockstep:
     def __init__(self, params):
         self.params = params
         self.sim, go = new_heaps(params)
-        self.go = Replayed(go)
+        self.go = CaseWriter(go)
         self.h = self.sim.h
         self.reachable = Reachable(params.keeps_dying)
         self.births = {}  # number -> event of the replay
@@ -302,8 +231,7 @@ class Lockstep:
         self.go.collect(dead, self.p)
         self._tell_goal()
         self.paced = True
-        for p in range(int(self.h.sim.ps_used)):
-            self.go.apply(MCACHE_FLUSH, p=p)
+        self.go.flush(int(self.h.sim.ps_used))
         self.blocks = []
 
     def _tell_goal(self):

@@ -79,7 +79,7 @@ def test_a_run_does_what_go_would_given_its_decisions(name, rng):
 @pytest.mark.parametrize("name", ["gogc 20", "stacks and runtime.GC", "limit"])
 def test_a_run_written_down_is_a_case_that_replays(name, rng):
     heaps, _ = run_in_lockstep(name, rng)
-    case = heaps.go.case("go1.19")
+    case = heaps.go.case("a run written down", "go1.19")
     check_events(case.events, case.name, case.go)
     replay = _Driver(case, heaps.params, 1)
     replay.run_to(len(case))

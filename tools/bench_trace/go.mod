@@ -1,0 +1,3 @@
+module mheaplab/traces
+
+go 1.25
