@@ -6,12 +6,14 @@ costs, with deaths that are an assumption.
 
 Sizes of slots are requested as they are, which gives the same slots.  With Go 1.22 and later one thing must be told:
 there, objects with pointers above 512 bytes have a header of 8 bytes in their slot, so they requested 8 less; asked for
-in full they would move up a class.  ``header`` takes that off.
+in full they would move up a class.  ``header`` takes that off.  And slots of 8 bytes are always of objects with
+pointers, whatever share is without: those without, below 16 bytes, are packed into blocks of 16.
 """
 
 import numpy as np
 
 from ..workloads import Histogram as Sizes
+from ..size_tables import TINY
 from ..workloads import Phase, Stream, Workload
 
 NO_HEADER = 512
@@ -79,6 +81,8 @@ def _rows(histogram, noscan, header):
     """Return rows of size, count and share without pointers."""
     sizes, counts = histogram.sizes, histogram.counts
     shares = np.full(len(sizes), float(noscan)) if histogram.noscan is None else histogram.noscan / counts
+    if histogram.meta.sizes == "slot":
+        shares[sizes < TINY] = 0.0
     if not header:
         return tuple(zip(sizes.tolist(), counts.tolist(), shares.tolist(), strict=True))
     rows = []

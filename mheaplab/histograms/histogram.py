@@ -26,7 +26,7 @@ import numpy as np
 
 from ..runtime.structs import MAX_SMALL_SIZE
 from ..runtime.trace_events import MAX_OBJECT
-from ..traces.sizes import MAX_COUNT, MAX_SIZES, count_alive, count_sizes
+from ..traces.sizes import MAX_COUNT, MAX_SIZES, count_alive, count_sizes, too_many
 
 WHAT = ("allocated", "in use")
 SIZES = ("requested", "slot", "average")
@@ -98,7 +98,7 @@ class Histogram:
             raise ValueError(f"sizes: {len(sizes):,} of them, expected at most {MAX_SIZES:,}")
         if np.any(np.diff(sizes) <= 0):
             raise ValueError("sizes: expected each above the one before")
-        if columns["counts"].sum(dtype=np.float64) > MAX_COUNT:
+        if too_many(columns["counts"]):
             raise ValueError("counts: more than 2**53 together, expected what a program can allocate")
         _check_meta(self.meta)
         for name, column in columns.items():

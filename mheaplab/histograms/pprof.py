@@ -45,8 +45,8 @@ TEXTS = {text for pair in VALUES.values() for text in pair} | {SIZE_LABEL, b"cou
 
 
 def is_pprof(path, head):
-    """Return whether a file is packed, or begins as an unpacked profile does: with the type of a value."""
-    return head[:2] == b"\x1f\x8b" or (head[:1] == b"\x0a" and head[2:3] == b"\x08")
+    """Return whether a file is packed, or begins as a profile does: with the type of a value or of the period."""
+    return head[:2] == b"\x1f\x8b" or (head[:1] in (b"\x0a", b"\x5a") and head[2:3] == b"\x08")
 
 
 def open_pprof(path, what):

@@ -16,6 +16,11 @@ MAX_COUNT = 1 << 53
 """Objects that are counted: up to here floats are exact, and no program comes near."""
 
 
+def too_many(counts):
+    """Return whether ``counts``, each at most ``MAX_COUNT``, are more than that together, whatever their number."""
+    return bool(counts.sum(dtype=np.float64) > 2 * MAX_COUNT or counts.sum() > MAX_COUNT)
+
+
 class SizeCounts:
     """Counts by size and by whether there are pointers, added to bit by bit.
 
@@ -46,7 +51,7 @@ class SizeCounts:
         counts = np.asarray(counts, np.int64)
         keys = (np.asarray(sizes, np.uint64) << np.uint64(1)) | np.asarray(noscan, np.uint64)
         every = np.concatenate((self._counts, np.broadcast_to(counts, keys.shape)))
-        if every.sum(dtype=np.float64) > MAX_COUNT:
+        if too_many(every):
             raise FormatError(f"{self.name}: more than 2**53 objects, expected what a program can allocate")
         kept = every > 0
         every, keys = every[kept], np.concatenate((self._keys, keys))[kept]
