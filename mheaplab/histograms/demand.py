@@ -12,8 +12,8 @@ pointers, whatever share is without: those without, below 16 bytes, are packed i
 
 import numpy as np
 
-from ..workloads import Histogram as Sizes
 from ..size_tables import TINY
+from ..workloads import Histogram as Sizes
 from ..workloads import Phase, Stream, Workload
 
 NO_HEADER = 512

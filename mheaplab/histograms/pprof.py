@@ -9,7 +9,7 @@ Small objects without pointers share blocks of 16 bytes; the profile has the blo
 completed collection.  If the program sampled (by default an object every 512 KiB), Go has scaled the counts up before
 writing, so they are estimates: ``meta.rate`` has the rate.
 
-The file is unpacked in pieces, and refused as soon as it gives more than a profile can: see ``unpacked_bound``.  Three
+The file is unpacked in pieces, and refused as soon as it gives more than a profile can: see ``unpacked_bound``.  Two
 passes over the top level need no memory of their own: texts of interest and types, then samples.  What says where in
 the program a sample belongs is stepped over unread.
 
@@ -42,6 +42,7 @@ LABEL_KEY, LABEL_NUM, LABEL_UNIT = 1, 3, 4
 SIZE_LABEL = b"bytes"
 VALUES = {"allocated": (b"alloc_objects", b"alloc_space"), "in use": (b"inuse_objects", b"inuse_space")}
 TEXTS = {text for pair in VALUES.values() for text in pair} | {SIZE_LABEL, b"count", b"space"}
+SHORTEST, LONGEST = min(map(len, TEXTS)), max(map(len, TEXTS))
 
 
 def is_pprof(path, head):
@@ -127,10 +128,9 @@ def _top_level(data):
         field, _, value, stop, at = item
         if field == STRING_TABLE:
             expect(item, BYTES)
-            text = bytes(data[value : min(stop, value + 16)]) if stop - value <= 16 else None
             if numbers == 0 and value != stop:
                 raise WireError(at, "the first text is not empty, expected a table of texts")
-            if text in TEXTS:
+            if SHORTEST <= stop - value <= LONGEST and (text := bytes(data[value:stop])) in TEXTS:
                 if text in texts.values():
                     raise WireError(at, f"the text {text.decode()!r} for the second time, expected each once")
                 texts[numbers] = text

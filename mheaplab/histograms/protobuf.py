@@ -20,6 +20,8 @@ class WireError(Exception):
 
 def varint(data, at, end):
     """Return (value, offset after it) of the varint at ``at``: 7 bits a byte, the low ones first, up to 64 bits."""
+    if at < end and data[at] < 0x80:
+        return data[at], at + 1
     value = shift = 0
     start = at
     while True:
@@ -45,7 +47,12 @@ def fields(data, at, end):
     """
     while at < end:
         start = at
-        key, at = varint(data, at, end)
+        # Most keys and lengths are one byte; a call for each would take most of the time.
+        key = data[at]
+        if key < 0x80:
+            at += 1
+        else:
+            key, at = varint(data, at, end)
         field, wire = key >> 3, key & 7
         if not 0 < field < 1 << 29:
             raise WireError(start, f"field {field}, expected 1 to 536870911")
@@ -54,17 +61,22 @@ def fields(data, at, end):
             yield field, wire, value, at, start
             continue
         if wire == BYTES:
-            length, at = varint(data, at, end)
+            if at < end and data[at] < 0x80:
+                length = data[at]
+                at += 1
+            else:
+                length, at = varint(data, at, end)
         elif wire == EIGHT_BYTES:
             length = 8
         elif wire == FOUR_BYTES:
             length = 4
         else:
             raise WireError(start, f"wire type {wire}, expected 0, 1, 2 or 5")
-        if length > end - at:
+        stop = at + length
+        if stop > end:
             raise WireError(start, f"field {field} of {length} bytes, but only {end - at} are left")
-        yield field, wire, at, at + length, start
-        at += length
+        yield field, wire, at, stop, start
+        at = stop
 
 
 def signed(value):
