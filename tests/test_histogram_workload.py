@@ -18,6 +18,7 @@ def chi_square(drawn, counts):
     return ((((drawn - expected) ** 2) / expected).sum() - freedom) / np.sqrt(2 * freedom)
 
 
+@pytest.mark.slow
 def test_sizes_come_as_often_as_they_were_counted():
     h = mh.read_histogram(FILES / "go127-buffers.heap.pb.gz")
     h = mh.Histogram(h.sizes[h.counts > 20], h.counts[h.counts > 20], meta=h.meta)
@@ -28,6 +29,7 @@ def test_sizes_come_as_often_as_they_were_counted():
     assert chi_square(drawn.counts, wrong.counts) > 100
 
 
+@pytest.mark.slow
 def test_pointers_go_with_sizes():
     h = mh.Histogram([16, 48, 1024], [500, 300, 200], [500, 0, 100])
     drawn = mh.Histogram.of_trace(h.workload(YOUNG, objects=50_000).trace(seed=1))
@@ -38,6 +40,7 @@ def test_pointers_go_with_sizes():
     assert abs(drawn.noscan.sum() / drawn.objects - 0.25) < 0.02
 
 
+@pytest.mark.slow
 def test_a_real_profile_runs():
     h = mh.read_histogram(FILES / "go127-tmpl.heap.pb.gz")
     workload = h.workload(YOUNG, noscan=0.5, header=8, phase={"ps": 2, "ns_per_alloc": 50.0})
@@ -50,6 +53,7 @@ def test_a_real_profile_runs():
     assert mh.workloads.Workload.from_json(workload.to_json()) == workload
 
 
+@pytest.mark.slow
 def test_with_a_header_objects_get_the_slots_they_were_counted_in():
     slots = mh.Histogram([512, 576, 1024, 32768], [50, 60, 70, 80], meta=Meta(sizes="slot"))
     for header, same in ((8, True), (0, False)):
