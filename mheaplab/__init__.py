@@ -14,6 +14,7 @@ from .compare import Agreement, compare
 from .data import data_path
 from .errors import FormatError, GoThrow, InvariantError
 from .heap import Heap
+from .histograms import Histogram, read_histogram
 from .metrics import METRICS, summary
 from .params import HeapParams
 from .replay import Prediction, replay, snapshots
@@ -32,6 +33,7 @@ __all__ = [
     "GoThrow",
     "Heap",
     "HeapParams",
+    "Histogram",
     "InvariantError",
     "METRICS",
     "Prediction",
@@ -44,6 +46,7 @@ __all__ = [
     "figures",
     "load_case",
     "load_result",
+    "read_histogram",
     "read_trace",
     "replay",
     "simulate",

@@ -1,9 +1,9 @@
 """Figures: pure functions from a Snapshot, a Result or an Agreement to a plotly figure, and their export.
 
 Nothing here runs a replay or a simulation, or knows widgets.  Reading order: ``units`` (numbers as text), ``theme``
-(colours and layout), ``heapmap``, ``occupancy``, ``agreement``, ``strips`` (rows of bits), ``span_bits``,
-``arena_bits``; of a run ``runs`` (axis, caption, thinning), ``memory``, ``cycles``, ``sweeping``, ``waste``,
-``arenas``, ``comparison``; ``export``.
+(colours and layout), ``heapmap``, ``occupancy``, ``agreement``, ``size_histogram``, ``strips`` (rows of bits),
+``span_bits``, ``arena_bits``; of a run ``runs`` (axis, caption, thinning), ``memory``, ``cycles``, ``sweeping``,
+``waste``, ``arenas``, ``comparison``; ``export``.
 """
 
 import sys
@@ -17,6 +17,7 @@ from .export import DRAWN, FORMATS, NoChromeError, close_renderer, export, numbe
 from .heapmap import MapFrame, heap_map, map_frame
 from .memory import memory_over_time
 from .occupancy import occupancy, occupancy_table
+from .size_histogram import size_histogram, size_table
 from .span_bits import span_bits
 from .sweeping import sweep_figure
 from .theme import quiet_renderers
@@ -47,6 +48,8 @@ __all__ = [
     "occupancy",
     "occupancy_table",
     "provenance",
+    "size_histogram",
+    "size_table",
     "span_bits",
     "sweep_figure",
 ]

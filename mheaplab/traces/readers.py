@@ -62,18 +62,33 @@ def read_trace(path):
     --------
     >>> trace = mh.read_trace("prog.parquet")               # doctest: +SKIP
     """
-    path = Path(path)
-    head = b""
+    return open_first(_readers, path)
+
+
+def first_bytes(path):
+    """Return the first ``HEAD`` bytes of ``path``, none if it is no regular file."""
     try:
         if path.is_file():
             with path.open("rb") as file:
-                head = file.read(HEAD)
-    except OSError as err:
-        raise FormatError(f"{path}: cannot be read ({err.strerror})") from err
-    for reader in _readers:
+                return file.read(HEAD)
+    except (OSError, ValueError) as err:
+        raise FormatError(f"{path}: cannot be read ({getattr(err, 'strerror', None) or err})") from err
+    return b""
+
+
+def open_first(readers, path, *options):
+    """Open ``path`` by the first of ``readers`` that recognises it; ``options`` go to its ``open``."""
+    path = Path(path)
+    head = first_bytes(path)
+    for reader in readers:
         if reader.recognises(path, head):
-            return reader.open(path)
+            return reader.open(path, *options)
     if not path.exists():
         raise FormatError(f"{path}: no such file")
-    kinds = ", ".join(reader.name for reader in _readers)
+    kinds = ", ".join(reader.name for reader in readers)
     raise FormatError(f"{path}: begins with {head[:8]!r}, expected one of: {kinds}")
+
+
+def trace_readers():
+    """Return the readers that ``read_trace`` knows, in the order in which they are asked."""
+    return tuple(_readers)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..traces.sizes import count_sizes
 from .cells import bins_of, grid, join_bins, make_bins
 from .fields import Described, Many, Number, One, Rows, Steps, Whole, described
 
@@ -126,17 +127,10 @@ class Histogram(Described):
     @classmethod
     def of_trace(cls, trace):
         """Return the histogram of all objects of a :class:`mheaplab.Trace`, with their shares without pointers."""
-        seen = {}
-        for events in trace.batches():
-            born = events.kind == 0
-            keys, counts = np.unique((events.size[born] << np.uint64(1)) | events.noscan[born], return_counts=True)
-            for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
-                seen[key] = seen.get(key, 0) + count
-        if not seen:
+        sizes, counts, noscan = count_sizes(trace)
+        if not len(sizes):
             raise ValueError("trace: no object is allocated in it, expected at least one")
-        sizes = sorted({key >> 1 for key in seen})
-        totals = [(s, seen.get(2 * s, 0), seen.get(2 * s + 1, 0)) for s in sizes]
-        return cls(tuple((s, scan + free, free / (scan + free)) for s, scan, free in totals))
+        return cls(tuple(zip(sizes.tolist(), counts.tolist(), (noscan / counts).tolist(), strict=True)))
 
     def bins(self):
         """Return the distribution as bins."""
