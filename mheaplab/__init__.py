@@ -17,6 +17,7 @@ from .heap import Heap
 from .histograms import Histogram, read_histogram
 from .metrics import METRICS, summary
 from .params import HeapParams
+from .programs import read_program
 from .replay import Prediction, replay, snapshots
 from .results import Result, load_result
 from .simulate import simulate
@@ -47,6 +48,7 @@ __all__ = [
     "load_case",
     "load_result",
     "read_histogram",
+    "read_program",
     "read_trace",
     "replay",
     "simulate",

@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from .case import EVENTS_SUFFIX, load_case
+from .histograms import describe, read_histogram
+from .histograms.readers import is_trace
 from .results import load_result
 from .runtime.structs import KIND_NAMES, MALLOC
 from .traces import read_trace
+from .traces.readers import first_bytes
 from .traces.summary import summarise
 
 KINDS_IN_WORDS = {
@@ -29,7 +32,8 @@ def info(path, progress=None):
     Parameters
     ----------
     path : str or os.PathLike
-        A case, a trace of any kind that ``read_trace`` opens, or the folder of a result.
+        A case, a trace of any kind that ``read_trace`` opens, a table of sizes that ``read_histogram`` opens, or the
+        folder of a result.
     progress : callable, optional
         Called while a trace is read, with the number of events so far and of all, None if that is not known.
 
@@ -48,7 +52,18 @@ def info(path, progress=None):
         return result_info(load_result(path))
     if path.name.endswith(EVENTS_SUFFIX) or Path(f"{path}{EVENTS_SUFFIX}").is_file():
         return case_info(load_case(path))
-    return trace_info(read_trace(path), progress)
+    if is_trace(path, first_bytes(path)):
+        return trace_info(read_trace(path), progress)
+    return histogram_info(read_histogram(path))
+
+
+def histogram_info(histogram):
+    """Return the lines of a table of sizes."""
+    lines = {}
+    for name, value in describe(histogram).items():
+        number = f"{value:,}" if isinstance(value, int) else value
+        lines[name] = size_words(value) if name.endswith("bytes") else number
+    return lines
 
 
 def case_info(case):

@@ -281,6 +281,10 @@ class Trace:
             raise ValueError(f"n = {n!r}: expected a whole number of events, 0 or more")
         return Trace(PrefixSource(self._source, int(n)), self.meta, self.name)
 
+    def described(self, name="", **meta):
+        """Return the trace of the same events with another name, and with these keys of its ``meta`` changed."""
+        return Trace(self._source, self.meta | meta, name or self.name)
+
     def count(self):
         """Return how many events of each kind there are, reading them all."""
         counts = np.zeros(PHASE + 1, np.int64)

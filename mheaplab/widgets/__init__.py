@@ -5,11 +5,13 @@ from .case_explorer import CaseExplorer, case_explorer
 from .explorer import Explorer
 from .heap_explorer import HeapExplorer, heap_explorer
 from .live import ExportButtons, LiveFigure
+from .program_explorer import ProgramExplorer, program_explorer
 from .run_explorer import RunExplorer, run_explorer
 from .save_row import SaveRow
 from .sweep_explorer import SweepExplorer, sweep_explorer
 
 __all__ = [
-    "AddressBox", "CaseExplorer", "ExportButtons", "Explorer", "HeapExplorer", "LiveFigure", "RunExplorer", "SaveRow",
-    "SweepExplorer", "address_box", "case_explorer", "heap_explorer", "run_explorer", "sweep_explorer",
+    "AddressBox", "CaseExplorer", "ExportButtons", "Explorer", "HeapExplorer", "LiveFigure", "ProgramExplorer",
+    "RunExplorer", "SaveRow", "SweepExplorer", "address_box", "case_explorer", "heap_explorer", "program_explorer",
+    "run_explorer", "sweep_explorer",
 ]  # fmt: skip
