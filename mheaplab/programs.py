@@ -64,7 +64,7 @@ def read_program(path, *, lifetime=None, objects=None, seed=0):
     header = HEADER if histogram.meta.sizes == "slot" and has_headers(histogram.meta.go) else 0
     trace = histogram.workload(lifetime, objects=objects, header=header).trace(seed=seed)
     deaths = f"assumed: {lifetime.KIND} lifetimes, order drawn with seed {seed}"
-    return trace.described(path.name, origin=str(path), program=histogram.meta.kind, go=histogram.meta.go, deaths=deaths)
+    return trace.described(path.name, origin=str(path), program=path.name, go=histogram.meta.go, deaths=deaths)
 
 
 def in_use_bytes(path):

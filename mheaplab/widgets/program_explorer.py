@@ -117,7 +117,7 @@ class ProgramExplorer(Explorer):
 
     def _figures(self):
         """Yield (kind, figure) of what is shown."""
-        more = {"theme": self.theme, "name": self.trace.name}
+        more = {"theme": self.theme, "name": self.result.name}
         yield "memory", memory_over_time(self.result, theme=self.theme)
         yield "occupancy", occupancy(self.snapshot, **more)
         yield "heap-map", heap_map(self.snapshot, frame=map_frame(self.result.snapshot(self.events)), **more)
@@ -153,7 +153,7 @@ class ProgramExplorer(Explorer):
 
     def stem(self):
         """Return the name of what is shown, for files."""
-        words = f"{PurePath(self.trace.name).stem}-gogc-{self.result.params.gogc}-event-{self.snapshot.event}"
+        words = f"{self.result.name}-gogc-{self.result.params.gogc}-event-{self.snapshot.event}"
         return "".join(c if c.isalnum() or c in "-." else "-" for c in words)
 
     @property
