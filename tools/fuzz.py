@@ -27,6 +27,10 @@ import tracemalloc
 from multiprocessing import get_context
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import fuzz_traces
+
 from mheaplab.errors import FormatError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -195,7 +199,7 @@ def csv_reader():
     return seeds, lambda data: [read_csv(io.BytesIO(data), "input")]
 
 
-READERS = {"pprof": pprof_reader, "json": json_reader, "csv": csv_reader}
+READERS = {"pprof": pprof_reader, "json": json_reader, "csv": csv_reader} | fuzz_traces.READERS
 """Name to a function that returns (seeds, read)."""
 
 
