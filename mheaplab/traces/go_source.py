@@ -1,0 +1,124 @@
+"""go_source: a Go execution trace as a trace to simulate.
+
+>>> trace = mh.read_trace("prog.trace")                 # doctest: +SKIP
+
+The file is read twice: once, when events are first asked for, to learn how long objects live (``Survey``), and then at
+every pass over the events.  ``runtime/gotrace_heap.py`` says how rows are made of the trace's memory events and
+``go_deaths`` when objects die.  What was there when the trace began comes first, as allocations: ``meta["prologue"]``
+events.
+"""
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+
+from ..errors import FormatError
+from ..progress import ProgressBar
+from .go_deaths import Sampler, Survey, Weaver
+from .go_heap import OLD, read_go_heap
+from .go_trace import is_go_trace
+from .readers import register_reader
+from .trace import Trace
+
+READ_PIECE = 1 << 20
+DEATHS = "drawn between the collections of the trace that found them, by its survival curves"
+COUNTS = {
+    "n_objects": "objects_at_start",
+    "n_stacks": "stacks_at_start",
+    "n_tiny": "tiny_in_open_block",
+    "n_reused": "taken_again_unfreed",
+    "n_dead_at_start": "dead_at_start",
+    "n_unknown": "unknown_ends",
+    "collections": "collections",
+}
+"""What ``Survey.counts`` calls the kernel's counts."""
+
+
+class GoTraceSource:
+    """The events of a Go execution trace.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    seed : int
+        Of the draws of deaths; the same seed gives the same events.
+    """
+
+    checked = True
+    n_events = None
+
+    def __init__(self, path, seed=0):
+        self.path, self.seed = Path(path), int(seed)
+
+    @cached_property
+    def survey(self):
+        """What a first pass over the file finds (:class:`Survey`); a bar on a terminal shows how far it is."""
+        sampler, heap = Sampler(), None
+        size, bar = self.path.stat().st_size, ProgressBar("survey")
+        for heap, reader, rows, found, marks in read_go_heap(self.path):
+            sampler.add(rows, found, marks, _existed(heap.state, len(rows.kind)))
+            bar(min(reader.offset, size), size)
+        bar.close()
+        state = heap.state
+        group, survival = sampler.survival()
+        counts = {words: int(state[name]) for name, words in COUNTS.items()}
+        return Survey(
+            int(state["collections"]), int(state["last_clock"]), int(state["clock"]), group, survival, counts
+        )
+
+    def batches(self, rows):
+        """Yield the events, in pieces as they are known."""
+        weaver, heap = Weaver(self.survey, self.seed), None
+        for heap, _, more, found, marks in read_go_heap(self.path):
+            yield from weaver.add(more, found, marks)
+        yield from weaver.finish(heap.living())
+
+    def digest(self):
+        """Return the hash of the file and of the seed."""
+        found = hashlib.sha256(f"mheaplab execution trace, seed {self.seed}".encode())
+        with self.path.open("rb") as file:
+            while piece := file.read(READ_PIECE):
+                found.update(piece)
+        return found.hexdigest()
+
+
+def _existed(state, n):
+    """Return how many of the last ``n`` rows are of what was there when the trace began."""
+    if state["in_prologue"]:
+        return n
+    return min(max(int(state["prologue"]) - (int(state["rows"]) - n), 0), n)
+
+
+def _prologue(path):
+    """Return how many events make what was there when the trace began; reads its first generation."""
+    for heap, *_ in read_go_heap(path):
+        if heap.state["started"] and not heap.state["in_prologue"]:
+            break
+    return int(heap.state["prologue"] if not heap.state["in_prologue"] else heap.state["rows"])
+
+
+def open_go_trace(path, seed=0):
+    """Return a Go execution trace with memory events as a :class:`Trace`.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    seed : int
+        Of the draws of deaths, 0 or more.
+
+    Raises
+    ------
+    FormatError
+        If it is not what it claims to be, is of Go before 1.23, or has no memory events.
+    """
+    path = Path(path)
+    with path.open("rb") as file:
+        head = file.read(64)
+    version = head[3 : head.find(b" trace")].decode("ascii", "replace")
+    if int(version.split(".")[1]) < 23:
+        raise FormatError(f"{path}: {OLD.format(version=version)}")
+    meta = {"go": f"go{version}", "sizes": "slot", "deaths": DEATHS, "origin": f"Go execution trace {path.name}"}
+    return Trace(GoTraceSource(path, seed), meta | {"prologue": _prologue(path)}, str(path))
+
+
+register_reader("a Go execution trace", is_go_trace, open_go_trace)
