@@ -38,7 +38,10 @@ from .gotrace_structs import (
     UNKNOWN_AGE,
     free_at,
     free_set,
+    found_at,
     living_at,
+    mark_at,
+    row_at,
 )
 from .splitmix import GOLDEN, mix
 from .structs import MAX_SMALL_SIZE, PAGE_SHIFT
@@ -118,32 +121,32 @@ def give_back(t, number):
 
 
 @kjit
-def add_row(t, rows, kind, p, size, spc, number, time):
+def add_row(t, kind, p, size, spc, number, time):
     """Append a row. Modifies t, rows."""
-    i = np.uint64(t.n_rows)
-    rows.kind[i] = kind
-    rows.p[i] = p
-    rows.size[i] = size
-    rows.spc[i] = spc
-    rows.id[i] = number
-    rows.time[i] = time
-    rows.clock[i] = t.clock
+    row = row_at(t, t.n_rows)
+    row.kind = kind
+    row.p = p
+    row.amount = size
+    row.spc = spc
+    row.id = number
+    row.time = time
+    row.clock = t.clock
     t.n_rows += 1
     t.rows += 1
 
 
 @kjit
-def add_found(t, found, number, low, high, cap, collection):
+def add_found(t, number, low, high, cap, collection):
     """Append the object ``number``, which is dead. Modifies t, found."""
-    i = np.uint64(t.n_found)
     living = living_at(t, number)
-    found.id[i] = number
-    found.born[i] = living.born
-    found.spc[i] = living.spc
-    found.low[i] = low
-    found.high[i] = high
-    found.cap[i] = cap
-    found.collection[i] = collection
+    found = found_at(t, t.n_found)
+    found.id = number
+    found.born = living.born
+    found.spc = living.spc
+    found.low = low
+    found.high = high
+    found.cap = cap
+    found.collection = collection
     t.n_found += 1
 
 
@@ -195,8 +198,8 @@ def slot_size(t, spc, npages):
 
 
 @kjit
-def object_begins(t, rows, found, unit, kind_of_type, exists, p, time):
-    """HeapObject, HeapObjectAlloc: a slot is taken. Modifies t and its tables, rows, found."""
+def object_begins(t, unit, kind_of_type, exists, p, time):
+    """HeapObject, HeapObjectAlloc: a slot is taken. Modifies t and its tables."""
     page = unit >> PAGE_UNIT_BITS
     word = np.uint64(map_get(t.spans, page))
     if word == ZERO:
@@ -221,7 +224,7 @@ def object_begins(t, rows, found, unit, kind_of_type, exists, p, time):
             return OK
         # Nobody said that it was freed: it was by now.
         t.n_reused += 1
-        add_found(t, found, last, t.clock, t.clock, t.rows, 0)
+        add_found(t, last, t.clock, t.clock, t.rows, 0)
         give_back(t, last)
         t.slots_bytes -= nbytes
         t.objects_in -= 1
@@ -237,13 +240,13 @@ def object_begins(t, rows, found, unit, kind_of_type, exists, p, time):
     living.born = UNKNOWN_AGE if exists else t.clock
     living.spc = spc
     living.lives = 1
-    add_row(t, rows, ALLOC, p, size, spc, number, time)
+    add_row(t, ALLOC, p, size, spc, number, time)
     return OK
 
 
 @kjit
-def object_ends(t, found, unit):
-    """HeapObjectFree: the sweeper met a dead object. Modifies t and its tables, found."""
+def object_ends(t, unit):
+    """HeapObjectFree: the sweeper met a dead object. Modifies t and its tables."""
     number = np.int64(map_get(t.objects, unit)) - 1
     if number < 0:
         t.n_unknown += 1
@@ -255,36 +258,36 @@ def object_ends(t, found, unit):
     t.objects_in -= 1
     if t.collections == 0:
         t.n_dead_at_start += 1
-        add_found(t, found, number, t.clock, t.clock, t.rows, 0)
+        add_found(t, number, t.clock, t.clock, t.rows, 0)
     elif living.born > t.last_clock:
         # It was allocated between the event and the beginning of marking.
-        add_found(t, found, number, living.born, living.born, NO_CAP, t.collections)
+        add_found(t, number, living.born, living.born, NO_CAP, t.collections)
     else:
-        add_found(t, found, number, max(living.born, t.before_clock), t.last_clock, t.last_row, t.collections)
+        add_found(t, number, max(living.born, t.before_clock), t.last_clock, t.last_row, t.collections)
     give_back(t, number)
 
 
 @kjit
-def stack_ends(t, rows, unit, p, time):
-    """GoroutineStackFree. Modifies t and its tables, rows; returns whether there was such a stack."""
+def stack_ends(t, unit, p, time):
+    """GoroutineStackFree. Modifies t and its tables; returns whether there was such a stack."""
     number = np.int64(map_get(t.stacks, unit)) - 1
     if number < 0:
         return False
     map_remove(t.stacks, unit)
-    add_row(t, rows, STACK_FREE, p, np.uint64(living_at(t, number).born), 0, number, time)
+    add_row(t, STACK_FREE, p, np.uint64(living_at(t, number).born), 0, number, time)
     give_back(t, number)
     return True
 
 
 @kjit
-def stack_begins(t, rows, unit, bits, exists, p, time):
-    """GoroutineStack, GoroutineStackAlloc. Modifies t and its tables, rows."""
+def stack_begins(t, unit, bits, exists, p, time):
+    """GoroutineStack, GoroutineStackAlloc. Modifies t and its tables."""
     if bits == ZERO:
         # The stack of a goroutine that is dead.
         return OK
     if bits < np.uint64(MIN_STACK_BITS) or bits > np.uint64(MAX_STACK_BITS):
         return fail(t, BAD_STACK, np.int64(bits) - 1, 0)
-    if stack_ends(t, rows, unit, p, time):
+    if stack_ends(t, unit, p, time):
         t.n_reused += 1
     number = new_number(t)
     map_put(t.stacks, unit, np.uint64(number + 1))
@@ -292,12 +295,12 @@ def stack_begins(t, rows, unit, bits, exists, p, time):
     living.born = np.int64(ONE << (bits - ONE))
     living.lives = 2
     t.n_stacks += exists
-    add_row(t, rows, STACK_ALLOC, p, np.uint64(living.born), 0, number, time)
+    add_row(t, STACK_ALLOC, p, np.uint64(living.born), 0, number, time)
     return OK
 
 
 @kjit
-def collection_ends(t, marks):
+def collection_ends(t):
     """GCEnd: what is swept from now on was found dead by this collection. Modifies t, marks."""
     if t.marking == 0:
         # It began before the trace did.
@@ -307,9 +310,9 @@ def collection_ends(t, marks):
     t.before_clock, t.before_row = t.last_clock, t.last_row
     t.last_clock, t.last_row = t.begun_clock, t.begun_row
     t.collections += 1
-    i = np.uint64(t.n_marks)
-    marks.row[i] = t.last_row
-    marks.clock[i] = t.last_clock
+    mark = mark_at(t, t.n_marks)
+    mark.row = t.last_row
+    mark.clock = t.last_clock
     t.n_marks += 1
 
 
@@ -326,29 +329,29 @@ def has_room(t):
 
 
 @kjit
-def one_event(t, name, p, time, key, arg, arg2, rows, found, marks):
-    """Take in one event; return OK or a fault. Modifies t and its tables, rows, found, marks."""
+def one_event(t, name, p, time, key, arg, arg2):
+    """Take in one event; return OK or a fault. Modifies t and its tables."""
     if name == OBJECT_ALLOC or name == OBJECT:
-        return object_begins(t, rows, found, key, arg, name == OBJECT, p, time)
+        return object_begins(t, key, arg, name == OBJECT, p, time)
     if name == OBJECT_FREE:
-        object_ends(t, found, key)
+        object_ends(t, key)
     elif name == SPAN_ALLOC or name == SPAN:
         return span_begins(t, key, arg, arg2)
     elif name == SPAN_FREE:
         span_ends(t, key)
     elif name == STACK or name == STACK_ALLOCATED:
-        return stack_begins(t, rows, key, arg, name == STACK, p, time)
+        return stack_begins(t, key, arg, name == STACK, p, time)
     elif name == STACK_FREED:
-        if not stack_ends(t, rows, key, p, time):
+        if not stack_ends(t, key, p, time):
             t.n_unknown += 1
     elif name == GC_BEGIN:
         t.marking = 1
         t.begun_clock = t.clock
         t.begun_row = t.rows
         if arg != np.uint64(BY_ITSELF):
-            add_row(t, rows, FORCED_GC, p, np.uint64(arg == np.uint64(BY_FREE_OS_MEMORY)), 0, 0, time)
+            add_row(t, FORCED_GC, p, np.uint64(arg == np.uint64(BY_FREE_OS_MEMORY)), 0, 0, time)
     elif name == GC_END:
-        collection_ends(t, marks)
+        collection_ends(t)
     return OK
 
 
@@ -363,10 +366,10 @@ def prologue_ends(t):
 
 
 @kentry
-def take_events(t, ev, start, rows, found, marks):
+def take_events(t, ev, start):
     """Take in the events ``ev`` from ``start`` on; return (where it stopped, FINE, NEEDS_ROOM, FULL or BROKEN).
 
-    Modifies t and its tables, rows, found and marks, which are filled from their first row on.
+    Modifies t and its tables, of which rows, found and marks are filled from the first row on.
     """
     names, ps, times, ids, args, args2 = ev.name, ev.p, ev.time, ev.id, ev.arg, ev.arg2
     t.n_rows = 0
@@ -374,9 +377,7 @@ def take_events(t, ev, start, rows, found, marks):
     t.n_marks = 0
     for event in range(start, names.shape[0]):
         i = np.uint64(event)
-        if t.n_rows + 2 > rows.kind.shape[0] or t.n_found + 1 > found.id.shape[0]:
-            return event, FULL
-        if t.n_marks + 1 > marks.row.shape[0]:
+        if t.n_rows + 2 > t.rows_len or t.n_found + 1 > t.found_len or t.n_marks + 1 > t.marks_len:
             return event, FULL
         if not has_room(t):
             return event, NEEDS_ROOM
@@ -390,7 +391,7 @@ def take_events(t, ev, start, rows, found, marks):
         p = np.int64(ps[i])
         p = p % PROCS if p > 0 else 0
         time = np.uint64(times[i]) - np.uint64(t.first_time)
-        if one_event(t, name, p, time, ids[i], args[i], args2[i], rows, found, marks) != OK:
+        if one_event(t, name, p, time, ids[i], args[i], args2[i]) != OK:
             return event, BROKEN
     return names.shape[0], FINE
 
@@ -429,32 +430,33 @@ def list_living(t, number, born, spc):
 
 
 @kentry
-def weave(rows, base, target, dead, start, at, last, out):
-    """Put deaths between rows: object ``dead[i]`` dies before row ``target[i]``, in order of ``target``.
+def weave(rows, base, targets, dead, start, at, last, out):
+    """Put deaths between rows: object ``dead[i]`` dies before row ``targets[i]``, in order of
+    ``targets``.
 
     ``rows`` begin with row ``base``; rows from ``start`` on and deaths from ``at`` on go into the columns ``out`` until
     these are full or no row is left; if these are the ``last`` rows, all deaths do.  Returns (next row, next death, rows
     filled). Modifies out.
     """
     n, total, deaths = 0, out.kind.shape[0], dead.shape[0]
-    row, rows_here = start, rows.kind.shape[0]
+    row, rows_here = start, rows.shape[0]
     while n < total and (row < rows_here or (last and at < deaths)):
         # What dies after the last row has its time.
         i, k = np.uint64(min(row, rows_here - 1)), np.uint64(n)
-        out.time[k] = rows.time[i]
-        if at < deaths and (row == rows_here or target[np.uint64(at)] <= base + row):
+        out.time[k] = rows[i].time
+        if at < deaths and (row == rows_here or targets[np.uint64(at)] <= base + row):
             out.kind[k] = DEATH
-            out.p[k] = rows.p[i]
+            out.p[k] = rows[i].p
             out.size[k] = 0
             out.noscan[k] = 0
             out.id[k] = dead[np.uint64(at)]
             at += 1
         else:
-            out.kind[k] = rows.kind[i]
-            out.p[k] = rows.p[i]
-            out.size[k] = rows.size[i]
-            out.noscan[k] = rows.spc[i] & 1
-            out.id[k] = rows.id[i]
+            out.kind[k] = rows[i].kind
+            out.p[k] = rows[i].p
+            out.size[k] = rows[i].amount
+            out.noscan[k] = rows[i].spc & 1
+            out.id[k] = rows[i].id
             row += 1
         n += 1
     return row, at, n

@@ -4,8 +4,6 @@ Spans and slots are named as the trace names them: a page, or an address in unit
 Time is counted in bytes of slots that were taken since the trace began (``clock``), as collectors count age.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from .exectrace_structs import MAP
@@ -32,6 +30,32 @@ LIVING = struct(
     ("lives", "u1"),
 )
 """An object or a stack, by its number in the trace to be; of a free number, the last one that had it."""
+
+GO_ROW = struct(
+    ("kind", "u1"),
+    ("p", "u1"),
+    ("spc", "u1"),  # span class of an object
+    ("_pad", "u1"),
+    ("id", "u4"),
+    ("amount", "u8"),  # bytes; as ``size`` of a trace
+    ("time", "u8"),
+    ("clock", "i8"),  # after it
+)
+"""A row of a trace to which only deaths are missing."""
+FOUND = struct(
+    ("id", "u4"),
+    ("collection", "i4"),  # whose sweep found it, from 1; 0 for none of those in the trace
+    ("born", "i8"),
+    ("low", "i8"),
+    ("high", "i8"),
+    ("cap", "i8"),
+    ("spc", "i8"),
+)
+"""An object that was found dead: it died when the clock was between ``low`` and ``high``, before row ``cap``."""
+MARK = struct(("row", "i8"), ("clock", "i8"))
+"""A collection that ended: where it began to mark."""
+
+TABLES = {"living": LIVING, "free": np.dtype("u4"), "rows": GO_ROW, "found": FOUND, "marks": MARK}
 
 GO_HEAP = struct(
     ("clock", "i8"),
@@ -82,53 +106,17 @@ GO_HEAP = struct(
     ("objects", MAP),
     ("stacks", MAP),
     ("types", MAP),
-    *((f"{name}{end}", "i8") for name in ("living", "free") for end in ("_at", "_cap", "_len")),
+    *((f"{name}{end}", "i8") for name in TABLES for end in ("_at", "_cap", "_len")),
 )
 MAPS = ("spans", "objects", "stacks", "types")
 
 living_at = make_record_table(GO_HEAP, "living", LIVING)
-free_at, free_set = make_word_table(GO_HEAP, "free", np.dtype("u4"))
+free_at, free_set = make_word_table(GO_HEAP, "free", TABLES["free"])
+row_at = make_record_table(GO_HEAP, "rows", GO_ROW)
+found_at = make_record_table(GO_HEAP, "found", FOUND)
+mark_at = make_record_table(GO_HEAP, "marks", MARK)
 
 
-class GoRows(NamedTuple):
-    """Rows of a trace to which only deaths are missing; span class of objects, ``clock`` after each row in bytes."""
-
-    kind: np.ndarray
-    p: np.ndarray
-    spc: np.ndarray
-    size: np.ndarray
-    id: np.ndarray
-    time: np.ndarray
-    clock: np.ndarray
-
-
-GO_ROW_TYPES = GoRows("u1", "u1", "u1", "u8", "u4", "u8", "i8")
-
-
-class Found(NamedTuple):
-    """Objects that were found dead: they died when the clock was between ``low`` and ``high``, before row ``cap``."""
-
-    id: np.ndarray
-    born: np.ndarray
-    spc: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    cap: np.ndarray
-    collection: np.ndarray
-
-
-FOUND_TYPES = Found("u4", "i8", "u1", "i8", "i8", "i8", "i4")
-"""``collection``: number of the one whose sweep found it, from 1; 0 for none of those in the trace."""
-
-
-class Marks(NamedTuple):
-    """Collections that ended: row and clock where they began to mark."""
-
-    row: np.ndarray
-    clock: np.ndarray
-
-
-MARK_TYPES = Marks("i8", "i8")
 MAX_CLOCK = np.int64(1 << 60)
 NO_CAP = np.int64(1 << 62)
 

@@ -20,7 +20,7 @@ import numpy as np
 from ..lifetime_groups import group_of, survival_by_group
 from ..lifetimes import Looks
 from ..runtime.gotrace_heap import uniform_of, weave
-from ..runtime.gotrace_structs import FOUND_TYPES, UNKNOWN_AGE, Found, GoRows
+from ..runtime.gotrace_structs import FOUND, UNKNOWN_AGE
 from ..runtime.trace_events import ALLOC, TRACE_TYPES, TraceEvents
 from ..size_tables import go_classes
 
@@ -90,13 +90,13 @@ class Sampler:
 
     def add(self, rows, found, marks, first):
         """Take in what one step of the pass gave; rows before ``first`` are of what was there at the start."""
-        births = np.flatnonzero(rows.kind[first:] == ALLOC) + first
-        births = births[self._chosen(rows.clock[births])]
-        self.born = np.append(self.born, rows.clock[births])
-        self.spc = np.append(self.spc, rows.spc[births])
-        keep = (found.collection > 0) & self._chosen(found.born)
-        self.found, self.by = np.append(self.found, found.born[keep]), np.append(self.by, found.collection[keep])
-        self.clock = np.append(self.clock, marks.clock)
+        births = np.flatnonzero(rows["kind"][first:] == ALLOC) + first
+        births = births[self._chosen(rows["clock"][births])]
+        self.born = np.append(self.born, rows["clock"][births])
+        self.spc = np.append(self.spc, rows["spc"][births])
+        found = found[(found["collection"] > 0) & self._chosen(found["born"])]
+        self.found, self.by = np.append(self.found, found["born"]), np.append(self.by, found["collection"])
+        self.clock = np.append(self.clock, marks["clock"])
         while len(self.born) > SAMPLE:
             self.share /= 2
             keep = self._chosen(self.born)
@@ -136,19 +136,19 @@ class Weaver:
         self.survey, self.seed = survey, seed
         self.curves = list(survey.survival.values())
         self.parts, self.base, self.end = [], 0, 0  # rows that wait, and which they are
-        self.found = [Found(*(np.empty(0, dtype) for dtype in FOUND_TYPES))]
+        self.found = [np.empty(0, FOUND)]
         self.target, self.dead = np.empty(0, np.int64), np.empty(0, np.uint32)
         self.begins = [0, 0]  # rows where the last two collections that ended began to mark
         self.counts = {"found_dead": 0, "die_later": 0}
 
     def add(self, rows, found, marks):
         """Take in more rows, dead objects and collections; yield the events that are known to the end by now."""
-        if len(rows.kind):
+        if len(rows):
             self.parts.append(rows)
-            self.end += len(rows.kind)
-        if len(found.id):
+            self.end += len(rows)
+        if len(found):
             self.found.append(found)
-        self.begins = [*self.begins, *marks.row[-2:].tolist()][-2:]
+        self.begins = [*self.begins, *marks["row"][-2:].tolist()][-2:]
         final = self.begins[0] if self.survey.collections else self.end
         if final > self.base:
             self._draw_found(final)
@@ -173,28 +173,24 @@ class Weaver:
         return age
 
     def _clock(self):
-        return np.concatenate([np.empty(0, np.int64), *(part.clock for part in self.parts)])
+        return np.concatenate([np.empty(0, np.int64), *(part["clock"] for part in self.parts)])
 
     def _draw_found(self, final):
         """Draw when those died that are found dead, and of whom all rows before ``final`` tell enough."""
-        found = Found(*(np.concatenate(columns) for columns in zip(*self.found, strict=True)))
-        clock = self._clock()
-        if final is None:
-            ready = np.ones(len(found.id), bool)
-        else:
-            ready = (found.cap <= final) | (found.high < clock[final - self.base - 1])
-        self.found = [Found(*(column[~ready] for column in found))]
-        found = Found(*(column[ready] for column in found))
-        aged = found.born != UNKNOWN_AGE
-        chance = uniform(np.where(aged, found.born, -2 - found.id.astype(np.int64)), self.seed)
-        when = found.low + np.floor(chance * (found.high - found.low)).astype(np.int64)
-        drawn = np.flatnonzero(aged & (found.low < found.high))
-        born = found.born[drawn]
-        when[drawn] = born + self._ages(
-            found.spc[drawn], found.low[drawn] - born, found.high[drawn] - born, chance[drawn]
-        )
+        found, clock = np.concatenate(self.found), self._clock()
+        ready = np.ones(len(found), bool)
+        if final is not None:
+            ready = (found["cap"] <= final) | (found["high"] < clock[final - self.base - 1])
+        self.found, found = [found[~ready]], found[ready]
+        number, born, low, high = (np.ascontiguousarray(found[name]) for name in ("id", "born", "low", "high"))
+        aged = born != UNKNOWN_AGE
+        chance = uniform(np.where(aged, born, -2 - number.astype(np.int64)), self.seed)
+        when = low + np.floor(chance * (high - low)).astype(np.int64)
+        by = np.flatnonzero(aged & (low < high))
+        age = self._ages(found["spc"][by], low[by] - born[by], high[by] - born[by], chance[by])
+        when[by] = born[by] + age
         self.counts["found_dead"] += len(when)
-        self._add_deaths(np.minimum(self.base + np.searchsorted(clock, when, "right"), found.cap), found.id)
+        self._add_deaths(np.minimum(self.base + np.searchsorted(clock, when, "right"), found["cap"]), number)
 
     def _draw_living(self, number, born, spc):
         """Draw who of those that nobody found dead dies before the trace ends."""
@@ -216,16 +212,14 @@ class Weaver:
         final = self.end if last else final
         while self.base < final:
             rows = self.parts[0]
-            n = min(len(rows.kind), final - self.base)
+            n = min(len(rows), final - self.base)
             ends = last and self.base + n == final
             deaths = len(self.target) if ends else int(np.searchsorted(self.target, self.base + n))
             out = TraceEvents(*(np.empty(n + deaths - at, dtype) for dtype in TRACE_TYPES))
-            some = GoRows(*(column[:n] for column in rows))
-            _, at, filled = weave(some, self.base, self.target, self.dead, 0, at, ends, out)
+            _, at, filled = weave(rows[:n], self.base, self.target, self.dead, 0, at, ends, out)
             assert filled == len(out.kind)
-            if n < len(rows.kind):
-                self.parts[0] = GoRows(*(column[n:] for column in rows))
-            else:
+            self.parts[0] = rows[n:]
+            if n == len(rows):
                 self.parts.pop(0)
             self.base += n
             yield out

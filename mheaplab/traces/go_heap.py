@@ -26,10 +26,6 @@ def is_old_trace(path, head):
     return is_go_trace(path, head) and int(head[5 : head.index(b" trace")]) < 22
 
 
-def _new_columns(kind, types, rows):
-    return kind(*(np.empty(rows, dtype) for dtype in types))
-
-
 class GoHeap:
     """What is there of a program at some moment of its trace.
 
@@ -55,11 +51,9 @@ class GoHeap:
         self.state["n_classes"] = len(sizes)
         for name in g.MAPS:
             self._set_map(name, np.zeros(FIRST_ROOM, MAP_SLOT))
-        self._set_table("living", np.zeros(FIRST_ROOM, g.LIVING))
-        self._set_table("free", np.zeros(FIRST_ROOM, np.uint32))
-        self._rows = _new_columns(g.GoRows, g.GO_ROW_TYPES, 2 * ROWS)
-        self._found = _new_columns(g.Found, g.FOUND_TYPES, ROWS)
-        self._marks = _new_columns(g.Marks, g.MARK_TYPES, MARKS)
+        room = {"rows": 2 * ROWS, "found": ROWS, "marks": MARKS}
+        for name, dtype in g.TABLES.items():
+            self._set_table(name, np.zeros(room.get(name, FIRST_ROOM), dtype))
 
     def _set_table(self, name, array):
         self._tables[name] = array
@@ -101,7 +95,7 @@ class GoHeap:
         set_types(self.state, rows)
 
     def take(self, events):
-        """Take in memory events; yield (GoRows, Found, Marks) of them, which are the caller's to keep.
+        """Take in memory events; yield (rows, found, marks) of them, which are the caller's to keep.
 
         Raises
         ------
@@ -110,9 +104,8 @@ class GoHeap:
         """
         at, n, state = 0, len(events.name), self.state
         while at < n:
-            at, status = take_events(state, events, at, self._rows, self._found, self._marks)
-            filled = zip((self._rows, self._found, self._marks), ("n_rows", "n_found", "n_marks"), strict=True)
-            yield tuple(type(c)(*(column[: int(state[n])].copy() for column in c)) for c, n in filled)
+            at, status = take_events(state, events, at)
+            yield tuple(self._tables[name][: int(state[f"n_{name}"])].copy() for name in ("rows", "found", "marks"))
             if status == g.BROKEN:
                 self._refuse(events, at)
             if status == g.NEEDS_ROOM:
@@ -134,7 +127,7 @@ class GoHeap:
 
 
 def read_go_heap(path, rows=ROWS):
-    """Go through a trace once; yield (GoHeap, GoTraceReader, GoRows, Found, Marks) after every few events.
+    """Go through a trace once; yield (GoHeap, GoTraceReader, rows, found, marks) after every few events.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ class GoTraceSource:
         sampler, heap = Sampler(), None
         size, bar = self.path.stat().st_size, ProgressBar("survey")
         for heap, reader, rows, found, marks in read_go_heap(self.path):
-            sampler.add(rows, found, marks, _existed(heap.state, len(rows.kind)))
+            sampler.add(rows, found, marks, _existed(heap.state, len(rows)))
             bar(min(reader.offset, size), size)
         bar.close()
         state = heap.state
