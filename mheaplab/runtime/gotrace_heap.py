@@ -197,6 +197,12 @@ def slot_size(t, spc, npages):
     return np.int64(t.class_to_size[c]) if c != ZERO else np.int64(npages) << PAGE_SHIFT
 
 
+@kinline
+def is_left_out(t, key):
+    """Whether the slot at ``key`` is on a page of which nothing is followed."""
+    return t.rarer != ZERO and mix(key >> PAGE_UNIT_BITS) & ((ONE << t.rarer) - ONE) != ZERO
+
+
 @kjit
 def object_begins(t, unit, kind_of_type, exists, p, time):
     """HeapObject, HeapObjectAlloc: a slot is taken. Modifies t and its tables."""
@@ -217,6 +223,9 @@ def object_begins(t, unit, kind_of_type, exists, p, time):
         return fail(t, NO_SLOT, unit, 0)
     if t.clock > MAX_CLOCK:
         return fail(t, TOO_MUCH, 0, 0)
+    if is_left_out(t, key):
+        t.clock += nbytes
+        return OK
     last = np.int64(map_get(t.objects, key)) - 1
     if last >= 0:
         if spc == TINY_SPC:
@@ -247,6 +256,8 @@ def object_begins(t, unit, kind_of_type, exists, p, time):
 @kjit
 def object_ends(t, unit):
     """HeapObjectFree: the sweeper met a dead object. Modifies t and its tables."""
+    if is_left_out(t, unit):
+        return
     number = np.int64(map_get(t.objects, unit)) - 1
     if number < 0:
         t.n_unknown += 1
@@ -390,6 +401,7 @@ def take_events(t, ev, start):
             prologue_ends(t)
         p = np.int64(ps[i])
         p = p % PROCS if p > 0 else 0
+        t.latest_time = times[i]
         time = np.uint64(times[i]) - np.uint64(t.first_time)
         if one_event(t, name, p, time, ids[i], args[i], args2[i]) != OK:
             return event, BROKEN

@@ -61,7 +61,9 @@ GO_HEAP = struct(
     ("clock", "i8"),
     ("rows", "i8"),  # rows handed out so far
     ("first_time", "i8"),  # ns, of the first event
+    ("latest_time", "i8"),
     ("started", "u1"),
+    ("rarer", "u8"),  # only slots on every 2**rarer-th page, by a hash, are followed; of others bytes are counted
     ("in_prologue", "u1"),  # nothing but what existed has come so far
     ("prologue", "i8"),  # rows of what existed
     ("prologue_clock", "i8"),

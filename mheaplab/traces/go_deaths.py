@@ -24,10 +24,9 @@ from ..runtime.gotrace_structs import FOUND, UNKNOWN_AGE
 from ..runtime.trace_events import ALLOC, TRACE_TYPES, TraceEvents
 from ..size_tables import go_classes
 
-SAMPLE = 1 << 17
-"""Most objects of a sample."""
+SAMPLE_BYTES = 4 << 20
+"""Bytes of a trace up to which all of its objects are looked at; of one twice as large every second page, and so on."""
 MAX_LOOKS = 128
-SAMPLE_SEED = 1
 LARGE = 1 << 16
 """Bytes that stand for the size of every large object: they share a curve."""
 SPAN_CLASSES = 256
@@ -38,6 +37,11 @@ def uniform(born, seed):
     out = np.empty(len(born))
     uniform_of(np.ascontiguousarray(born, np.int64), np.uint64(seed), out)
     return out
+
+
+def rarer_of(nbytes):
+    """Return of one in how many pages, as a power of two, the objects of a trace of ``nbytes`` are looked at."""
+    return max(0, (int(nbytes) // SAMPLE_BYTES).bit_length())
 
 
 def class_sizes():
@@ -64,8 +68,6 @@ class Survey:
         Group of objects by span class.
     survival : dict of str to Survival
         The curves, by group of objects.
-    counts : dict of str to int
-        What became of the trace's events.
     """
 
     collections: int
@@ -73,52 +75,36 @@ class Survey:
     end: int
     group: np.ndarray = field(repr=False)
     survival: dict = field(repr=False)
-    counts: dict
 
 
 class Sampler:
-    """Collects a sample of a trace's objects in a first pass: births, and by which collection they were found dead."""
+    """Collects objects in a first pass: births, and by which collection they were found dead."""
 
     def __init__(self):
-        self.share = 1.0
-        self.born, self.spc = np.empty(0, np.int64), np.empty(0, np.uint8)
-        self.found, self.by = np.empty(0, np.int64), np.empty(0, np.int32)
-        self.clock = np.empty(0, np.int64)
-
-    def _chosen(self, born):
-        return uniform(born, SAMPLE_SEED) < self.share
+        self.births, self.found, self.clocks = [], [], []
 
     def add(self, rows, found, marks, first):
         """Take in what one step of the pass gave; rows before ``first`` are of what was there at the start."""
-        births = np.flatnonzero(rows["kind"][first:] == ALLOC) + first
-        births = births[self._chosen(rows["clock"][births])]
-        self.born = np.append(self.born, rows["clock"][births])
-        self.spc = np.append(self.spc, rows["spc"][births])
-        found = found[(found["collection"] > 0) & self._chosen(found["born"])]
-        self.found, self.by = np.append(self.found, found["born"]), np.append(self.by, found["collection"])
-        self.clock = np.append(self.clock, marks["clock"])
-        while len(self.born) > SAMPLE:
-            self.share /= 2
-            keep = self._chosen(self.born)
-            self.born, self.spc = self.born[keep], self.spc[keep]
-            keep = self._chosen(self.found)
-            self.found, self.by = self.found[keep], self.by[keep]
+        self.births.append(rows[first:][["spc", "clock"]][rows["kind"][first:] == ALLOC])
+        self.found.append(found[["born", "collection"]][found["collection"] > 0])
+        self.clocks.append(marks["clock"])
 
     def survival(self):
         """Return the group of objects by span class, and the curves by group."""
-        looks = len(self.clock)
-        gone = np.full(len(self.born), looks)
-        at = np.searchsorted(self.born, self.found)
-        known = at < len(self.born)
-        known[known] = self.born[at[known]] == self.found[known]
-        gone[at[known]] = self.by[known] - 1
+        births, found, clock = (np.concatenate(parts) for parts in (self.births, self.found, self.clocks))
+        looks, born, spc = len(clock), np.ascontiguousarray(births["clock"]), births["spc"]
+        gone = np.full(len(born), looks)
+        at = np.searchsorted(born, found["born"])
+        known = at < len(born)
+        known[known] = born[at[known]] == found["born"][known]
+        gone[at[known]] = found["collection"][known] - 1
         every = np.arange(0, looks, max(1, -(-looks // MAX_LOOKS)))
         seen, gone = np.searchsorted(every, gone - 1, "right") - 1, np.searchsorted(every, gone)
         sizes = class_sizes()
-        noscan = self.spc.astype(np.int64) & 1
-        group, curves = survival_by_group(sizes[self.spc], noscan, Looks(self.clock[every], self.born, seen, gone))
+        noscan = spc.astype(np.int64) & 1
+        group, curves = survival_by_group(sizes[spc], noscan, Looks(clock[every], born, seen, gone))
         by_class = group_of(sizes, np.arange(SPAN_CLASSES) & 1)
-        by_class[self.spc] = group
+        by_class[spc] = group
         return by_class, curves
 
 

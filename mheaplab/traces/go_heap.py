@@ -33,6 +33,8 @@ class GoHeap:
     ----------
     name : str
         Of the trace, for messages.
+    rarer : int
+        Follow the objects of one in ``2**rarer`` pages only; of all others only bytes are counted.
 
     Attributes
     ----------
@@ -40,10 +42,11 @@ class GoHeap:
         ``GO_HEAP`` of ``runtime/gotrace_structs.py``.
     """
 
-    def __init__(self, name):
+    def __init__(self, name, rarer=0):
         self.name = name
         self.events = 0
         self.state = np.zeros(1, g.GO_HEAP)[0]
+        self.state["rarer"] = rarer
         self._tables = {}
         sizes, npages = np.array(((0, 0), *go_classes()), np.int64).T
         self.state["class_to_size"][: len(sizes)] = sizes
@@ -126,7 +129,7 @@ class GoHeap:
         return number[:n], born[:n], spc[:n]
 
 
-def read_go_heap(path, rows=ROWS):
+def read_go_heap(path, rows=ROWS, rarer=0):
     """Go through a trace once; yield (GoHeap, GoTraceReader, rows, found, marks) after every few events.
 
     Parameters
@@ -134,13 +137,15 @@ def read_go_heap(path, rows=ROWS):
     path : str or os.PathLike
     rows : int
         Memory events that are taken in at a time, at most 65,536.
+    rarer : int
+        See :class:`GoHeap`.
 
     Raises
     ------
     FormatError
         If the file is not what it claims to be, has no memory events, or these contradict each other.
     """
-    reader, heap = GoTraceReader(path, marks=True), GoHeap(str(path))
+    reader, heap = GoTraceReader(path, marks=True), GoHeap(str(path), rarer)
     generation = None
     for events in reader.batches(rows):
         if reader.generation != generation:

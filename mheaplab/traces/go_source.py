@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..errors import FormatError
 from ..progress import ProgressBar
-from .go_deaths import Sampler, Survey, Weaver
+from .go_deaths import Sampler, Survey, Weaver, rarer_of
 from .go_heap import OLD, read_go_heap
 from .go_trace import is_go_trace
 from .readers import register_reader
@@ -31,7 +31,7 @@ COUNTS = {
     "n_unknown": "unknown_ends",
     "collections": "collections",
 }
-"""What ``Survey.counts`` calls the kernel's counts."""
+"""What ``GoTraceSource.counts`` calls the kernel's counts."""
 
 
 class GoTraceSource:
@@ -42,6 +42,12 @@ class GoTraceSource:
     path : str or os.PathLike
     seed : int
         Of the draws of deaths; the same seed gives the same events.
+
+    Attributes
+    ----------
+    counts : dict of str to int
+        What became of the memory events, after a pass over them all: see ``COUNTS``; ``found_dead`` and ``die_later``
+        (objects that no collection found dead, but that die by their curve).
     """
 
     checked = True
@@ -49,22 +55,20 @@ class GoTraceSource:
 
     def __init__(self, path, seed=0):
         self.path, self.seed = Path(path), int(seed)
+        self.counts = {}
 
     @cached_property
     def survey(self):
         """What a first pass over the file finds (:class:`Survey`); a bar on a terminal shows how far it is."""
         sampler, heap = Sampler(), None
         size, bar = self.path.stat().st_size, ProgressBar("survey")
-        for heap, reader, rows, found, marks in read_go_heap(self.path):
+        for heap, reader, rows, found, marks in read_go_heap(self.path, rarer=rarer_of(size)):
             sampler.add(rows, found, marks, _existed(heap.state, len(rows)))
             bar(min(reader.offset, size), size)
         bar.close()
         state = heap.state
         group, survival = sampler.survival()
-        counts = {words: int(state[name]) for name, words in COUNTS.items()}
-        return Survey(
-            int(state["collections"]), int(state["last_clock"]), int(state["clock"]), group, survival, counts
-        )
+        return Survey(int(state["collections"]), int(state["last_clock"]), int(state["clock"]), group, survival)
 
     def batches(self, rows):
         """Yield the events, in pieces as they are known."""
@@ -72,6 +76,8 @@ class GoTraceSource:
         for heap, _, more, found, marks in read_go_heap(self.path):
             yield from weaver.add(more, found, marks)
         yield from weaver.finish(heap.living())
+        state = heap.state
+        self.counts = {words: int(state[name]) for name, words in COUNTS.items()} | weaver.counts
 
     def digest(self):
         """Return the hash of the file and of the seed."""
