@@ -4,6 +4,9 @@
 event; here are the tables, which grow as the program's heap does, and the types of each generation.
 """
 
+import re
+from pathlib import Path
+
 import numpy as np
 
 from ..errors import FormatError
@@ -12,18 +15,35 @@ from ..runtime.exectrace_maps import map_fill
 from ..runtime.exectrace_structs import MAP_SLOT, MARK_NAMES, MEMORY_NAMES
 from ..runtime.gotrace_heap import list_living, set_types, take_events
 from ..size_tables import go_classes
-from .go_trace import ROWS, GoTraceReader, is_go_trace
+from .go_trace import HEADER, ROWS, GoTraceReader
 
 NO_EXPERIMENT = "no memory events in it, expected those that a program writes with GODEBUG=traceallocfree=1 (Go 1.23 on)"
-OLD = "a trace of Go {version}, expected one of Go 1.23 or later: older ones have no memory events"
+OLD = "offset 0: a trace of Go 1.{minor}, expected one of Go 1.23 or later: older ones have no memory events"
+FIRST_MINOR = 23
 FIRST_ROOM = 1 << 12
 MARKS = 1 << 12
 """Collections that one call may tell of."""
 
 
-def is_old_trace(path, head):
-    """Whether a file is a trace of Go before 1.22, whose format is another; its first bytes say the version."""
-    return is_go_trace(path, head) and int(head[5 : head.index(b" trace")]) < 22
+def go_version(path):
+    """Return the Go version in the header of a trace with memory events, such as "go1.26".
+
+    Raises
+    ------
+    FormatError
+        If there is no such file, or it is of a version that has no memory events.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(HEADER)
+    except OSError as err:
+        raise FormatError(f"{path}: cannot be read ({err.strerror})") from err
+    found = re.match(rb"go 1\.(\d{1,2}) trace\0", head)
+    if not found:
+        raise FormatError(f"{path}: offset 0: begins with {head!r}, expected 'go 1.23 trace' or a later one")
+    if int(found[1]) < FIRST_MINOR:
+        raise FormatError(f"{path}: {OLD.format(minor=int(found[1]))}")
+    return f"go1.{int(found[1])}"
 
 
 class GoHeap:
@@ -145,6 +165,7 @@ def read_go_heap(path, rows=ROWS, rarer=0):
     FormatError
         If the file is not what it claims to be, has no memory events, or these contradict each other.
     """
+    go_version(path)
     reader, heap = GoTraceReader(path, marks=True), GoHeap(str(path), rarer)
     generation = None
     for events in reader.batches(rows):

@@ -12,10 +12,9 @@ import hashlib
 from functools import cached_property
 from pathlib import Path
 
-from ..errors import FormatError
 from ..progress import ProgressBar
 from .go_deaths import Sampler, Survey, Weaver, rarer_of
-from .go_heap import OLD, read_go_heap
+from .go_heap import go_version, read_go_heap
 from .go_trace import is_go_trace
 from .readers import register_reader
 from .trace import Trace
@@ -118,12 +117,7 @@ def open_go_trace(path, seed=0):
         If it is not what it claims to be, is of Go before 1.23, or has no memory events.
     """
     path = Path(path)
-    with path.open("rb") as file:
-        head = file.read(64)
-    version = head[3 : head.find(b" trace")].decode("ascii", "replace")
-    if int(version.split(".")[1]) < 23:
-        raise FormatError(f"{path}: {OLD.format(version=version)}")
-    meta = {"go": f"go{version}", "sizes": "slot", "deaths": DEATHS, "origin": f"Go execution trace {path.name}"}
+    meta = {"go": go_version(path), "sizes": "slot", "deaths": DEATHS, "origin": f"Go execution trace {path.name}"}
     return Trace(GoTraceSource(path, seed), meta | {"prologue": _prologue(path)}, str(path))
 
 
