@@ -63,9 +63,13 @@ def trace_agreement(history, result, *, theme="light"):
         "yaxis": {"range": [0, 1.05 * top / divisor or 1], "title": {"text": f"heap, {unit}"}, "nticks": 6},
     }
     table = {"total_alloc": clock.tolist()}
-    table |= {f"{side}_{n}": np.rint(of[n]).astype(np.int64).tolist() for n in COMPARED for side, of in _sides(go, twin)}
+    table |= {
+        f"{side}_{n}": np.rint(of[n]).astype(np.int64).tolist() for n in COMPARED for side, of in _sides(go, twin)
+    }
     facts = {"differences": {name: vars(d) for name, d in found.items()}}
-    return Picture(traces, frame(layout, more), lambda: table, lambda: run_facts("trace agreement", result, **facts)).figure()
+    return Picture(
+        traces, frame(layout, more), lambda: table, lambda: run_facts("trace agreement", result, **facts)
+    ).figure()
 
 
 def _sides(go, twin):

@@ -36,9 +36,9 @@ from .gotrace_structs import (
     SPAN_TWICE,
     TOO_MUCH,
     UNKNOWN_AGE,
+    found_at,
     free_at,
     free_set,
-    found_at,
     living_at,
     mark_at,
     row_at,
@@ -410,7 +410,7 @@ def take_events(t, ev, start):
 
 @kentry
 def set_types(t, rows):
-    """Put the types ``rows`` (number, address, bytes, ...) into the map, which is empty and has room. Modifies types."""
+    """Put the types ``rows`` (number, address, bytes, ...) into the map, which is empty and has room. Modifies t."""
     for i in range(rows.shape[0]):
         if rows[i, 0] != ZERO and rows[i, 2] != ZERO:
             map_put(t.types, rows[i, 0], rows[i, 2])
@@ -447,8 +447,8 @@ def weave(rows, base, targets, dead, start, at, last, out):
     ``targets``.
 
     ``rows`` begin with row ``base``; rows from ``start`` on and deaths from ``at`` on go into the columns ``out`` until
-    these are full or no row is left; if these are the ``last`` rows, all deaths do.  Returns (next row, next death, rows
-    filled). Modifies out.
+    these are full or no row is left; if these are the ``last`` rows, all deaths do.  Returns (next row, next death,
+    rows filled). Modifies out.
     """
     n, total, deaths = 0, out.kind.shape[0], dead.shape[0]
     row, rows_here = start, rows.shape[0]

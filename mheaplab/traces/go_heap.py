@@ -17,7 +17,9 @@ from ..runtime.gotrace_heap import list_living, set_types, take_events
 from ..size_tables import go_classes
 from .go_trace import HEADER, ROWS, GoTraceReader
 
-NO_EXPERIMENT = "no memory events in it, expected those that a program writes with GODEBUG=traceallocfree=1 (Go 1.23 on)"
+NO_EXPERIMENT = (
+    "no memory events in it, expected those that a program writes with GODEBUG=traceallocfree=1 (Go 1.23 on)"
+)
 OLD = "offset 0: a trace of Go 1.{minor}, expected one of Go 1.23 or later: older ones have no memory events"
 FIRST_MINOR = 23
 FIRST_ROOM = 1 << 12

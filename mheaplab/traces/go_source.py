@@ -59,24 +59,24 @@ class GoTraceSource:
     @cached_property
     def survey(self):
         """What a first pass over the file finds (:class:`Survey`); a bar on a terminal shows how far it is."""
-        sampler, heap = Sampler(), None
+        sampler, state = Sampler(), None
         size, bar = self.path.stat().st_size, ProgressBar("survey")
         for heap, reader, rows, found, marks in read_go_heap(self.path, rarer=rarer_of(size)):
-            sampler.add(rows, found, marks, _existed(heap.state, len(rows)))
+            state = heap.state
+            sampler.add(rows, found, marks, _existed(state, len(rows)))
             bar(min(reader.offset, size), size)
         bar.close()
-        state = heap.state
         group, survival = sampler.survival()
         return Survey(int(state["collections"]), int(state["last_clock"]), int(state["clock"]), group, survival)
 
     def batches(self, rows):
         """Yield the events, in pieces as they are known."""
-        weaver, heap = Weaver(self.survey, self.seed), None
+        weaver, last = Weaver(self.survey, self.seed), None
         for heap, _, more, found, marks in read_go_heap(self.path):
+            last = heap
             yield from weaver.add(more, found, marks)
-        yield from weaver.finish(heap.living())
-        state = heap.state
-        self.counts = {words: int(state[name]) for name, words in COUNTS.items()} | weaver.counts
+        yield from weaver.finish(last.living())
+        self.counts = {words: int(last.state[name]) for name, words in COUNTS.items()} | weaver.counts
 
     def digest(self):
         """Return the hash of the file and of the seed."""
@@ -96,10 +96,12 @@ def _existed(state, n):
 
 def _prologue(path):
     """Return how many events make what was there when the trace began; reads its first generation."""
+    rows = 0
     for heap, *_ in read_go_heap(path):
-        if heap.state["started"] and not heap.state["in_prologue"]:
+        rows = int(heap.state["rows"] if heap.state["in_prologue"] else heap.state["prologue"])
+        if not heap.state["in_prologue"]:
             break
-    return int(heap.state["prologue"] if not heap.state["in_prologue"] else heap.state["rows"])
+    return rows
 
 
 def open_go_trace(path, seed=0):
