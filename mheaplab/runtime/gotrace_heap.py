@@ -97,7 +97,9 @@ def requested_size(t, spc, npages, type_bytes):
         least = (max(below - header, NO_HEADER) if slot > NO_HEADER and header != 0 else below) + 1
     if type_bytes == ZERO or type_bytes > np.uint64(most):
         return most
-    whole = most - np.int64(np.uint64(most) % type_bytes)
+    whole = np.int64(type_bytes)
+    if whole <= most >> 1:
+        whole = most - np.int64(np.uint64(most) % type_bytes)
     return whole if whole >= least else most
 
 
@@ -218,7 +220,11 @@ def object_begins(t, unit, kind_of_type, exists, p, time):
     nbytes = slot_size(t, spc, npages)
     start = (page - ((word >> OFFSET_BITS) & BYTE)) << PAGE_UNIT_BITS
     units = np.uint64(nbytes) >> UNIT_BITS
-    key = start + (unit - start) // units * units
+    key = start
+    if spc >> 1 != 0:
+        # mspan.objIndex: division by multiplication.
+        magic = np.uint64(t.class_to_divmagic[np.uint64(spc >> 1)])
+        key += ((((unit - start) << UNIT_BITS) * magic) >> np.uint64(32)) * units
     if key + units > start + npages * PAGE_UNITS:
         return fail(t, NO_SLOT, unit, 0)
     if t.clock > MAX_CLOCK:
@@ -400,7 +406,9 @@ def take_events(t, ev, start):
         if t.in_prologue != 0 and name != SPAN and name != OBJECT and name != STACK:
             prologue_ends(t)
         p = np.int64(ps[i])
-        p = p % PROCS if p > 0 else 0
+        if p >= PROCS:
+            p %= PROCS
+        p = max(p, np.int64(0))
         t.latest_time = times[i]
         time = np.uint64(times[i]) - np.uint64(t.first_time)
         if one_event(t, name, p, time, ids[i], args[i], args2[i]) != OK:

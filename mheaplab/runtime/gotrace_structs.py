@@ -103,6 +103,7 @@ GO_HEAP = struct(
     # Size classes, and what a span class needs.
     ("class_to_size", "i8", (MAX_CLASSES,)),
     ("class_to_allocnpages", "i8", (MAX_CLASSES,)),
+    ("class_to_divmagic", "u8", (MAX_CLASSES,)),
     ("n_classes", "i8"),
     ("spans", MAP),
     ("objects", MAP),

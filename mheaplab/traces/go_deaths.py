@@ -149,10 +149,12 @@ class Weaver:
 
     def _ages(self, spc, low, high, chance):
         """Return ages at death between ``low`` and ``high``; later than ``low`` if there is no ``high``."""
-        group = self.survey.group[spc]
+        group = self.survey.group[spc].astype(np.uint16)
         age = np.zeros(len(low), np.int64)
-        for number in np.unique(group).tolist():
-            of = group == number
+        order = np.argsort(group, kind="stable")
+        ends = np.cumsum(np.bincount(group, minlength=len(self.curves)))
+        for number, (start, end) in enumerate(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
+            of = order[start:end]
             shape = self.curves[number]
             more = shape.draw_after(low[of], chance[of]) if high is None else shape.draw(low[of], high[of], chance[of])
             age[of] = more
@@ -176,7 +178,10 @@ class Weaver:
         age = self._ages(found["spc"][by], low[by] - born[by], high[by] - born[by], chance[by])
         when[by] = born[by] + age
         self.counts["found_dead"] += len(when)
-        self._add_deaths(np.minimum(self.base + np.searchsorted(clock, when, "right"), found["cap"]), number)
+        # In order of time, the rows are found in memory that has just been read.
+        order = np.argsort(when)
+        target = self.base + np.searchsorted(clock, when[order], "right")
+        self._add_deaths(np.minimum(target, found["cap"][order]), number[order])
 
     def _draw_living(self, number, born, spc):
         """Draw who of those that nobody found dead dies before the trace ends."""

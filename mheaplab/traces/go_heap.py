@@ -14,6 +14,7 @@ from ..runtime import gotrace_structs as g
 from ..runtime.exectrace_maps import map_fill
 from ..runtime.exectrace_structs import MAP_SLOT, MARK_NAMES, MEMORY_NAMES
 from ..runtime.gotrace_heap import list_living, set_types, take_events
+from ..runtime.mksizeclasses import div_magic
 from ..size_tables import go_classes
 from .go_trace import HEADER, ROWS, GoTraceReader
 
@@ -73,12 +74,13 @@ class GoHeap:
         sizes, npages = np.array(((0, 0), *go_classes()), np.int64).T
         self.state["class_to_size"][: len(sizes)] = sizes
         self.state["class_to_allocnpages"][: len(sizes)] = npages
+        self.state["class_to_divmagic"][: len(sizes)] = div_magic(sizes)
         self.state["n_classes"] = len(sizes)
-        for name in g.MAPS:
-            self._set_map(name, np.zeros(FIRST_ROOM, MAP_SLOT))
+        for table in g.MAPS:
+            self._set_map(table, np.zeros(FIRST_ROOM, MAP_SLOT))
         room = {"rows": 2 * ROWS, "found": ROWS, "marks": MARKS}
-        for name, dtype in g.TABLES.items():
-            self._set_table(name, np.zeros(room.get(name, FIRST_ROOM), dtype))
+        for table, dtype in g.TABLES.items():
+            self._set_table(table, np.zeros(room.get(table, FIRST_ROOM), dtype))
 
     def _set_table(self, name, array):
         self._tables[name] = array

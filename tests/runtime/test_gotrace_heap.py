@@ -101,9 +101,8 @@ def program(rng, n):
 @pytest.mark.parametrize("seed", range(8))
 def test_as_the_slow_twin(seed):
     rng = np.random.default_rng(seed)
-    events, naive = [], None
-    for event, naive in program(rng, 1500):
-        events.append(event)
+    events, followers = zip(*program(rng, 1500), strict=True)
+    naive = followers[-1]
     columns = GoEvents(*(np.zeros(len(events), dtype) for dtype in GO_EVENT_TYPES))
     columns.name[:], columns.id[:], columns.arg[:], columns.arg2[:] = np.array(events, np.uint64).T
     columns.time[:] = np.arange(len(events)) + 7
@@ -163,11 +162,11 @@ def test_weave(rng):
             out = TraceEvents(*(np.zeros(7, dtype) for dtype in TRACE_TYPES))
             row, at, n = weave(rows, 100, targets, dead, row, at, last, out)
             found += list(zip(out.kind[:n].tolist(), out.id[:n].tolist(), out.time[:n].tolist(), strict=True))
-        expected = []
+        expected, due = [], list(zip(targets.tolist(), dead.tolist(), strict=True))
         for i in range(50):
-            expected += [(DEATH, d, 3 * i) for t, d in zip(targets.tolist(), dead.tolist(), strict=True) if t == 100 + i]
+            expected += [(DEATH, d, 3 * i) for t, d in due if t == 100 + i]
             expected.append((ALLOC, i, 3 * i))
-        late = [(DEATH, d, 147) for t, d in zip(targets.tolist(), dead.tolist(), strict=True) if t >= 150]
+        late = [(DEATH, d, 147) for t, d in due if t >= 150]
         assert found == expected + (late if last else [])
 
 
