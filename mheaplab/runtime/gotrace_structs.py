@@ -90,7 +90,6 @@ GO_HEAP = struct(
     ("n_stacks", "i8"),
     ("n_tiny", "i8"),  # allocations in a tiny block that was open
     ("n_reused", "i8"),  # slots taken again that nobody had freed
-    ("n_sharpened", "i8"),  # objects whose type tells fewer bytes than their slot has
     ("n_dead_at_start", "i8"),  # found dead by a collection from before the trace
     ("n_unknown", "i8"),  # ends of what is not there
     # How the last call ended.

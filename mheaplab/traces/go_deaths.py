@@ -19,8 +19,8 @@ import numpy as np
 
 from ..lifetime_groups import group_of, survival_by_group
 from ..lifetimes import Looks
-from ..runtime.gotrace_heap import uniform_of, weave
 from ..runtime.gotrace_structs import FOUND, UNKNOWN_AGE
+from ..runtime.gotrace_weave import uniform_of, weave
 from ..runtime.trace_events import ALLOC, TRACE_TYPES, TraceEvents
 from ..size_tables import go_classes
 

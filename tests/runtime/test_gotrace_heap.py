@@ -5,7 +5,7 @@ import pytest
 
 from mheaplab.runtime import gotrace_structs as g
 from mheaplab.runtime.exectrace_structs import GC_BEGIN, GC_END
-from mheaplab.runtime.gotrace_heap import uniform_of, weave
+from mheaplab.runtime.gotrace_weave import uniform_of, weave
 from mheaplab.runtime.trace_events import ALLOC, DEATH, FORCED_GC, STACK_ALLOC, STACK_FREE, TRACE_TYPES, TraceEvents
 from mheaplab.size_tables import go_classes
 from mheaplab.traces.go_heap import GoHeap
