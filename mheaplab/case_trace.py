@@ -27,7 +27,8 @@ import numpy as np
 
 from .case import EVENTS_SUFFIX, TRUTH_SUFFIX, load_case
 from .case_lives import NOSCAN, Lives
-from .lifetimes import Looks, curve, estimate
+from .lifetime_groups import survival_by_group
+from .lifetimes import Looks
 from .replay import memstats_point
 from .runtime.structs import (
     NO_P,
@@ -45,14 +46,6 @@ from .traces import Trace, register_reader
 
 ROW = np.dtype([("at", "i8"), ("kind", "u1"), ("p", "u1"), ("size", "u8"), ("noscan", "?"), ("id", "u8")])
 """A row of the trace with the recorded event it stands at."""
-SIZE_EDGES = (16, 64, 256, 2048, 32768)
-"""Bytes at which groups of objects with a survival curve of their own begin, after the first."""
-SIZES = len(SIZE_EDGES) + 1
-GROUPS = 2 * SIZES
-COMMON = 20
-"""Objects of one size from which on they may have a curve of their own."""
-ENOUGH = 200
-"""Observations that a curve needs."""
 COLLECTIONS = np.dtype(
     [
         ("begin_row", "i8"),  # rows of the trace before marking began
@@ -99,46 +92,12 @@ class CaseTrace:
     survival: dict = field(repr=False)
 
 
-def group_of(size, noscan):
-    """Return the groups of objects of ``size`` bytes, with pointers or ``noscan``."""
-    return np.searchsorted(SIZE_EDGES, size, side="right") + SIZES * np.asarray(noscan, np.int64)
-
-
-def group_name(group):
-    """Return a group of objects in words."""
-    low, high = (1, *SIZE_EDGES)[group % SIZES], (*SIZE_EDGES, 0)[group % SIZES]
-    size = f"{low} to {high - 1} B" if high else f"{low} B and more"
-    return f"{size}, {_kind_name(group >= SIZES)}"
-
-
-def _kind_name(noscan):
-    return "noscan" if noscan else "with pointers"
-
-
-def _groups_by_size(size, noscan, looks):
-    """Return the group of each object by its very size, -1 where it is rare, and by name the survival curve of each.
-
-    Objects of one size are mostly of one type, made in one place, and live alike; the more so the larger they are.
-    """
-    kinds, group, members = np.unique(size * 2 + noscan, return_inverse=True, return_counts=True)
-    counts = looks.counts(group, len(kinds))
-    common = (members >= COMMON) & (counts[0].sum(axis=1) >= ENOUGH)
-    number = np.where(common, np.cumsum(common) - 1, -1)
-    curves = {
-        f"{kinds[k] // 2} B, {_kind_name(kinds[k] % 2)}": curve(counts[:, k]) for k in np.flatnonzero(common).tolist()
-    }
-    return number[group], curves
-
-
 def _survival(lives):
     """Return the group of each slot, and by name the survival curve of each group."""
     e, clock = lives.case.events, lives.clock
     size, noscan = e.size[lives.born].astype(np.int64), (e.flags[lives.born] & NOSCAN).astype(np.int64)
     looks = Looks(clock[lives.begin], clock[lives.born + 1], lives.seen, lives.gone)
-    ranges = group_of(size, noscan)
-    curves = dict(zip(map(group_name, range(GROUPS)), estimate(looks, ranges, (2, SIZES), ENOUGH), strict=True))
-    own, more = _groups_by_size(size, noscan, looks)
-    return np.where(own >= 0, GROUPS + own, ranges), curves | more
+    return survival_by_group(size, noscan, looks)
 
 
 def draw_deaths(lives, seed):

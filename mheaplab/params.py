@@ -8,6 +8,7 @@ so it never asks for a version.
 """
 
 import dataclasses
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,9 @@ SPECIAL_BYTES = {
     },
 }
 """Sizes of Go's records of specials, by profile, in bytes; what is not there that version does not have."""
+
+FIRST_WITH_HEADERS, FIRST_WITH_INLINE_MARKS = 22, 26
+"""Minor versions of Go that brought malloc headers, and mark bits in the spans of small objects."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,26 @@ class HeapParams(PolicyParams, TimeParams, PacerParams):
         if go not in profiles:
             raise ValueError(f"go = {go!r} is outside its legal range: one of {', '.join(profiles)}")
         return profiles[go](**changes)
+
+    @classmethod
+    def of_program(cls, go, **changes):
+        """Return the profile for programs of any Go version from 1.19 on, such as "go1.23" or "go1.26".
+
+        Up to 1.21 the heap's layout is that of 1.19; since 1.22 that of 1.27, but that no mark bits stood in spans
+        before 1.26 (Green Tea).
+
+        Raises
+        ------
+        ValueError
+            If ``go`` is no version of Go.
+        """
+        found = re.fullmatch(r"go1\.(\d{1,3})(\..*)?", go)
+        if not found:
+            raise ValueError(f"go = {go!r} is outside its legal range: a version such as 'go1.23'")
+        minor = int(found[1])
+        if minor < FIRST_WITH_HEADERS:
+            return cls.go119(**changes)
+        return cls.go127(**({"inline_mark_bytes": 0} if minor < FIRST_WITH_INLINE_MARKS else {}) | changes)
 
     def changes(self):
         """Return what differs from the profile of the Go version, as a dict by name."""

@@ -248,7 +248,7 @@ def simulate(trace, params=None, *, samples=2000, seed=0, snapshots=(), check=0,
     if out is not None:
         _check_out(out)
     trace = _opened(trace, seed)
-    params = params or HeapParams.of_version(trace.meta["go"] or "go1.19")
+    params = params or HeapParams.of_program(trace.meta["go"] or "go1.19")
     if params.procs == 0:
         params = params.replace(procs=trace.procs)
     total = trace.n_events

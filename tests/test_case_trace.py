@@ -9,7 +9,8 @@ from conftest import CASES
 import mheaplab as mh
 from mheaplab.case import make_events
 from mheaplab.case_lives import Lives
-from mheaplab.case_trace import GROUPS, case_trace, group_name, group_of, trace_of_case
+from mheaplab.case_trace import case_trace, trace_of_case
+from mheaplab.lifetime_groups import GROUPS, group_name, group_of
 from mheaplab.runtime import structs
 from mheaplab.runtime.structs import GC_START, MALLOC, MCACHE_FLUSH, SWEEP_START
 from mheaplab.runtime.trace_events import ALLOC, DEATH, FORCED_GC, STACK_ALLOC, STACK_FREE

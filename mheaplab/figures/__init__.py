@@ -3,7 +3,7 @@
 Nothing here runs a replay or a simulation, or knows widgets.  Reading order: ``units`` (numbers as text), ``theme``
 (colours and layout), ``heapmap``, ``occupancy``, ``agreement``, ``size_histogram``, ``strips`` (rows of bits),
 ``span_bits``, ``arena_bits``; of a run ``runs`` (axis, caption, thinning), ``memory``, ``cycles``, ``sweeping``,
-``waste``, ``arenas``, ``comparison``; ``export``.
+``waste``, ``arenas``, ``comparison``, ``trace_agreement``; ``export``.
 """
 
 import sys
@@ -21,6 +21,7 @@ from .size_histogram import size_histogram, size_table
 from .span_bits import span_bits
 from .sweeping import sweep_figure
 from .theme import quiet_renderers
+from .trace_agreement import trace_agreement
 from .waste import fragmentation
 
 if "IPython" in sys.modules:  # plain figures can only be displayed there, and plotly's renderers are slow to import
@@ -52,4 +53,5 @@ __all__ = [
     "size_table",
     "span_bits",
     "sweep_figure",
+    "trace_agreement",
 ]

@@ -13,8 +13,12 @@ from ._jit import kentry, kinline, kjit
 from .exectrace_maps import map_get, map_has_room, map_put
 from .exectrace_structs import (
     ALLOC_FREE,
+    ASKING,
     BAD_GENERATION,
     BROKEN,
+    BY_FREE_OS_MEMORY,
+    BY_ITSELF,
+    BY_RUNTIME_GC,
     CLOCK_TWICE,
     EV_CLOCK_SNAPSHOT,
     EV_CPU_SAMPLE,
@@ -88,6 +92,7 @@ LOW_HALF = np.uint64(0x0FFFFFFF)
 S63 = np.uint64(63)
 LEN_BITS = np.uint64(11)
 LEN_MASK = np.uint64(2047)
+GC_NAME, FREE_OS_MEMORY_NAME = (np.frombuffer(name, np.uint8) for name in ASKING)
 MIN_ENTRY = 3
 """Bytes of the shortest string, stack or sample in its batch."""
 
@@ -188,16 +193,41 @@ def add_stacks(t, at, end):
             return bad_number(t, start, at)
         if has_entry(t.stacks, key):
             return fail(t, STACK_TWICE, start, np.int64(key), 0)
-        map_put(t.stacks, key, np.uint64(1))
+        map_put(t.stacks, key, np.uint64(1 + BY_ITSELF))
     return OK
 
 
 @kjit
+def string_is(t, key, text):
+    """Whether string ``key`` of the generation is ``text``, an array of bytes."""
+    word = np.uint64(map_get(t.strings, key)) if key != ZERO else ZERO
+    if np.int64(word & LEN_MASK) - 1 != text.shape[0]:
+        return False
+    at = np.int64(word >> LEN_BITS)
+    for i in range(text.shape[0]):
+        if data_byte(t, at + i) != text[np.uint64(i)]:
+            return False
+    return True
+
+
+@kjit
+def asks_for_gc(t, function):
+    """Return who begins a collection if this function is on the stack: BY_ITSELF if it tells nothing."""
+    if string_is(t, function, GC_NAME):
+        return BY_RUNTIME_GC
+    return BY_FREE_OS_MEMORY if string_is(t, function, FREE_OS_MEMORY_NAME) else BY_ITSELF
+
+
+@kjit
 def check_frames(t, at, end):
-    """Look for the strings of the frames of a batch of stacks that has been read before. Modifies t."""
+    """Look for the strings of the frames of a batch of stacks that has been read before. Modifies t, stacks.
+
+    The word of a stack on which the program asks for a collection becomes 1 and what it asked by.
+    """
     while at < end:
         start = at
-        _, at = varint(t, at + 1, end)
+        asks = BY_ITSELF
+        key, at = varint(t, at + 1, end)
         frames, at = varint(t, at, end)
         for _ in range(np.int64(frames)):
             _, at = varint(t, at, end)
@@ -208,6 +238,10 @@ def check_frames(t, at, end):
                 return fail(t, NO_FRAME_STRING, start, np.int64(function), 0)
             if not has_entry(t.strings, file):
                 return fail(t, NO_FRAME_STRING, start, np.int64(file), 0)
+            if t.marks != 0:
+                asks = max(asks, asks_for_gc(t, function))
+        if asks != BY_ITSELF and key != ZERO:
+            map_put(t.stacks, key, np.uint64(1 + asks))
     return OK
 
 

@@ -5,14 +5,18 @@ import numpy as np
 from ._jit import kentry, kinline, kjit
 from .exectrace_batches import fail, varint
 from .exectrace_cursors import NONE_LEFT, nanoseconds, next_event
-from .exectrace_maps import map_has_room
+from .exectrace_maps import map_get, map_has_room
 from .exectrace_order import advance
 from .exectrace_sort import MAX_TIME, frontier_insert, frontier_remove, frontier_sort, frontier_update
 from .exectrace_structs import (
     BROKEN,
+    EV_GC_BEGIN,
+    EV_GC_END,
     EV_MEMORY,
     FINE,
     FULL,
+    GC_BEGIN,
+    GC_END,
     N_ARGS,
     NEEDS_ROOM,
     NO_THREAD,
@@ -28,6 +32,7 @@ from .exectrace_structs import (
 from .exectrace_world import ADVANCED, WAITS, take_time
 
 ZERO = np.uint64(0)
+ONE = np.uint64(1)
 MIN_TIME = np.int64(-(1 << 63))
 ROOM = 2
 """Rows and ids that one event may add to a table."""
@@ -111,9 +116,22 @@ def run_bound(t, place):
     return bound
 
 
+@kjit
+def hand_out_mark(t, c, out, row):
+    """Fill row ``row`` of ``out`` with the begin or end of a mark phase, which has just come."""
+    begins = c.kind == EV_GC_BEGIN
+    out.name[row] = GC_BEGIN if begins else GC_END
+    out.p[row] = m_at(t, c.ms).p
+    out.time[row] = t.latest
+    out.id[row] = c.args[0]
+    asked = np.uint64(map_get(t.stacks, np.uint64(c.args[1]))) if begins else ZERO
+    out.arg[row] = asked - ONE if asked != ZERO else ZERO
+    out.arg2[row] = ZERO
+
+
 @kentry
 def merge_events(t, out):
-    """Hand out events of memory until the columns ``out`` are full or the generation ends.
+    """Hand out events of memory until the columns ``out`` are full or the generation ends; marks, if asked for.
 
     Returns (rows filled, FINE at the end of the generation, FULL, NEEDS_ROOM, or BROKEN). Modifies t and its tables.
     """
@@ -171,6 +189,9 @@ def merge_events(t, out):
                     break
                 c.at = at
                 c.last_ts = time
+        elif t.marks != 0 and (c.kind == EV_GC_BEGIN or c.kind == EV_GC_END):
+            hand_out_mark(t, c, out, np.uint64(n))
+            n += 1
         status = next_event(t, c)
         if status == FINE:
             frontier_update(t, place)

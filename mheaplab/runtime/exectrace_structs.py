@@ -74,6 +74,14 @@ MEMORY_NAMES = (
     "GoroutineStackAlloc",
     "GoroutineStackFree",
 )
+MARK_NAMES = ("GCBegin", "GCEnd")
+"""Events that may be handed out among those of memory: the ends of mark phases; their names follow ``MEMORY_NAMES``."""
+GC_BEGIN = len(MEMORY_NAMES)
+GC_END = GC_BEGIN + 1
+BY_ITSELF, BY_RUNTIME_GC, BY_FREE_OS_MEMORY = range(3)
+"""Who began a collection: the pacer, or the program with runtime.GC or debug.FreeOSMemory."""
+ASKING = (b"runtime.GC", b"runtime/debug.FreeOSMemory")
+"""The functions whose frames tell so, in the order of the last two."""
 
 # Events that may stand in a batch of a thread: how many arguments they have after the time, and which of these are
 # strings and stacks.
@@ -233,6 +241,7 @@ EXECTRACE = struct(
     ("has_info", "u1"),
     ("info", "u8", (4,)),
     ("types", "i8"),
+    ("marks", "u1"),  # whether the ends of mark phases are handed out, too
     ("wanted", "i8"),  # room that strings and stacks must have
     # What is in use of the tables.
     ("n_batches", "i8"),

@@ -85,6 +85,9 @@ class GoTraceReader:
     path : str or os.PathLike
     piece : int, optional
         Bytes to read at a time; makes no difference to what comes out.
+    marks : bool, optional
+        Whether the begin and end of each mark phase come among the events of memory, under the names that follow
+        ``MEMORY_NAMES``: ``id`` is the format's number of it, ``arg`` of a begin who asked for it (``BY_ITSELF``, ...).
 
     Attributes
     ----------
@@ -96,7 +99,7 @@ class GoTraceReader:
         What the last information of this kind said.
     """
 
-    def __init__(self, path, piece=PIECE):
+    def __init__(self, path, piece=PIECE, marks=False):
         if piece < 1:
             raise ValueError(f"piece = {piece}: expected 1 byte or more")
         self.path = Path(path)
@@ -105,6 +108,7 @@ class GoTraceReader:
         self.info = None
         self._tables = {}
         self._state = np.zeros(1, x.EXECTRACE)[0]
+        self._state["marks"] = marks
         self._base = 0  # where in the file the data begin
         self._end = 0  # how many bytes of data there are
         for name, dtype in x.TABLES.items():
@@ -283,10 +287,26 @@ class GoTraceReader:
         """Number of the generation at hand."""
         return int(self._state["gen"])
 
-    def types(self):
-        """Return the types (list of GoType) of the generation at hand, to which its objects' numbers refer."""
+    @property
+    def offset(self):
+        """Bytes of the file that have been read."""
+        return self._base + self._end
+
+    def type_rows(self):
+        """Return the types of the generation at hand as numbers.
+
+        Returns
+        -------
+        numpy.ndarray of uint64, shape (types, 6)
+            Number, address, bytes, bytes that hold pointers, and where the name stands in the data.
+        """
         rows = np.zeros((int(self._state["types"]), 6), np.uint64)
         read_types(self._state, rows)
+        return rows
+
+    def types(self):
+        """Return the types (list of GoType) of the generation at hand, to which its objects' numbers refer."""
+        rows = self.type_rows()
         data = self._tables["data"]
         found = []
         for number, address, size, ptr_bytes, at, length in rows.tolist():

@@ -34,6 +34,7 @@ META = {
     "origin": "",
     "ids": "any",
     "phases": [],
+    "prologue": 0,
 }
 """What is known of a trace, with the values that stand for nothing in particular."""
 CHOICES = {"sizes": ("requested", "slot"), "ids": ("dense", "any")}
@@ -49,6 +50,9 @@ def checked_meta(meta):
         if key == "phases":
             if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
                 raise ValueError(f"meta: phases = {value!r}, expected a list of names")
+        elif key == "prologue":
+            if type(value) is not int or value < 0:
+                raise ValueError(f"meta: prologue = {value!r}, expected a number of events, 0 or more")
         elif not isinstance(value, str):
             raise ValueError(f"meta: {key} = {value!r}, expected text")
         elif key in CHOICES and value not in CHOICES[key]:
@@ -167,7 +171,8 @@ class Trace:
     ----------
     meta : dict
         ``go`` version, ``program``, whether ``sizes`` are "requested" or rounded to a "slot", how ``deaths`` were
-        learnt, ``origin``, whether ``ids`` are "dense" or "any", names of ``phases``.
+        learnt, ``origin``, whether ``ids`` are "dense" or "any", names of ``phases``, and how many events at the start
+        (``prologue``) make what was there before.
 
     Examples
     --------
