@@ -9,7 +9,7 @@ The columns of ``samples`` and ``cycles`` are described in ``runtime/sim_structs
 import dataclasses
 import platform
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numba
 import numpy as np
@@ -90,9 +90,9 @@ class Result:
 
     @property
     def name(self):
-        """What was simulated: the program, or else what the trace is called."""
+        """What was simulated: the program, or else what the trace is called, without the folders of a path."""
         trace = self.provenance["trace"]
-        return str(trace.get("program") or trace.get("name") or "")
+        return str(trace.get("program") or PurePath(trace.get("name") or "").name)
 
     @property
     def complete(self):

@@ -1,5 +1,6 @@
 """Results: what they hold, that saving and loading keeps it, and that nothing hostile gets through."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -347,3 +348,14 @@ def test_pyarrow_is_imported_late():
 def test_modes(folder):
     """Others may read a result, as far as the user's folders allow."""
     assert os.stat(folder).st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize(
+    ("trace", "name"),
+    [({"program": "p", "name": "/a/b.trace"}, "p"), ({"program": "", "name": "/a/b.trace"}, "b.trace"), ({}, "")],
+)
+def test_name(trace, name):
+    """A result is called by its program or its file, never by a path of one machine."""
+    result = made_up.made_simulate(made_up.made_trace(1000), mh.HeapParams.go119())
+    provenance = result.provenance | {"trace": result.provenance["trace"] | {"program": "", "name": ""} | trace}
+    assert dataclasses.replace(result, provenance=provenance).name == name

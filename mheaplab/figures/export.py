@@ -21,7 +21,7 @@ import re
 import struct
 import tempfile
 import zlib
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import plotly.graph_objects as go
@@ -131,7 +131,7 @@ def footer_text(facts):
     """Return the line for the bottom of a picture."""
     parts = [f"mheaplab {facts['mheaplab']}"]
     trace = facts.get("trace", {})
-    name = facts.get("case") or trace.get("program") or trace.get("name")
+    name = facts.get("case") or trace.get("program") or PurePath(trace.get("name") or "").name
     if name:
         parts.append(f"{name} ({facts.get('go', '')})")
     whole = facts.get("data_sha256") or facts.get("sha256")

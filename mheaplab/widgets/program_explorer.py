@@ -111,7 +111,7 @@ class ProgramExplorer(Explorer):
         return self.events * moment // MOMENTS
 
     def _run(self, gogc):
-        params = (self.given or HeapParams.of_version(self.trace.meta["go"] or "go1.19")).replace(gogc=gogc)
+        params = (self.given or HeapParams.of_program(self.trace.meta["go"] or "go1.19")).replace(gogc=gogc)
         marks = [self._event(moment) for moment in range(1, MOMENTS + 1)]
         return simulate(self.trace, params, samples=SAMPLES, snapshots=marks)
 
