@@ -33,6 +33,9 @@ module                    Go file, and what it owns
 ``exectrace_ranges``      internal/trace/order.go: events that begin or end what takes time
 ``exectrace_order``       internal/trace/order.go: which event may come
 ``exectrace_merge``       internal/trace/reader.go: all threads' events in one order
+``gotrace_structs``       a program's heap as its execution trace tells it, as records
+``gotrace_heap``          memory events turned into allocations, stacks, objects found dead
+``gotrace_weave``         deaths put between them
 ``mksizeclasses``         mksizeclasses.go: the size-class table by rule (plain Python)
 ``tables``                access to the growable tables
 ``mpallocbits``           mpallocbits.go: bitmaps of one 512-page chunk and their summaries
