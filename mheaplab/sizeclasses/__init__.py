@@ -14,7 +14,7 @@ Reading order: ``rules`` (what a Go stands on), ``table``, ``demand``, ``evaluat
 ``optimal``, ``others`` (jemalloc, TCMalloc, mimalloc), ``go_source`` and ``overlay`` (a Go with another table).
 """
 
-from .demand import counts_of
+from .demand import count_sizes, counts_of
 from .evaluate import CAUSES, Evaluation, evaluate
 from .go_source import to_go
 from .optimal import optimal, optimal_mixture, optimal_near

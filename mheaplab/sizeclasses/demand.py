@@ -45,6 +45,17 @@ def counts_of(histogram, name="histogram"):
     return kept, float(counts[MAX_SIZE + 1 :].sum())
 
 
+def count_sizes(sizes, noscan):
+    """Return (counts, noscan counts) by requested size of objects: what ``histogram`` and ``noscan`` are elsewhere.
+
+    ``sizes`` has the bytes of each object, ``noscan`` whether it has no pointers.  Entry 32,769 is for all that is
+    larger.
+    """
+    sizes = np.minimum(np.asarray(sizes, np.uint64), MAX_SIZE + 1).astype(np.int64)
+    without = np.asarray(noscan) != 0
+    return tuple(np.bincount(part, minlength=MAX_SIZE + 2) for part in (sizes, sizes[without]))
+
+
 @dataclass(frozen=True)
 class Demand:
     """Objects by requested size, in float64 arrays of 32,769.

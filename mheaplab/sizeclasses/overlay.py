@@ -31,6 +31,7 @@ EXPANDERS, MKASM = "src/internal/runtime/gc/scan/expand_amd64.s", "src/internal/
 SPECIALIZED_TO = 80
 """Bytes of the largest objects with mallocs of their own (specializedMallocMax of runtime/_mkmalloc)."""
 PACKED_TO = 512
+SAFE_BUILD = {"GOEXPERIMENT": "nosizespecializedmalloc"}
 BUILD_SECONDS = 600
 
 
@@ -103,6 +104,8 @@ def _expanders(goroot, overlay, folder):
         # A cache of our own: programs with another runtime are of no use to anyone's cache.
         env = os.environ | {"GOTOOLCHAIN": "local", "GOFLAGS": "", "GOENV": "off", "GOWORK": "off"}
         env = env | {"GOCACHE": str(Path(work) / "cache"), "GOROOT": str(goroot)}
+        # mkasm is itself a program with the new table and the old expanders: it must not collect.
+        env |= SAFE_BUILD | {"GOGC": "off"}
         binary = Path(work) / "mkasm"
         _run([go, "build", "-overlay", overlay, "-o", binary, Path(goroot) / MKASM], work, env)
         said = _run([binary], work, env)
@@ -149,7 +152,7 @@ def overlay(table, goroot, folder):
     _write(path, json.dumps({"Replace": replace}, indent=2) + "\n")
     if go == "go1.27":
         if _below(table, SPECIALIZED_TO) != _below(own, SPECIALIZED_TO):
-            environment["GOEXPERIMENT"] = "nosizespecializedmalloc"
+            environment |= SAFE_BUILD
         if _below(table, PACKED_TO) != _below(own, PACKED_TO) or len(table) != len(own):
             replace[str(goroot / EXPANDERS)] = str(_expanders(goroot, path, folder))
             _write(path, json.dumps({"Replace": replace}, indent=2) + "\n")

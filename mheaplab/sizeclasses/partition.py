@@ -15,7 +15,8 @@ place would make the whole cheaper.  So
     F(k, c, j) = least of F(k - 1, c - change(j), i) + cost[i, j] over i
 
 and the least F(k, c, last) over the k and c that are allowed is the optimum: no table is left out and none is counted
-with another cost than its own.  Go has 256 or 376 sizes that may be a class, so this is 67 steps over a square of 376.
+with another cost than its own.  Go has 314 or 376 sizes that may be a class (1.19, 1.27), so this is 67 steps over a
+square of 376.
 
 Ties.  Where no object is, classes cost nothing, and there are many optimal tables.  Of those with the same cost, to the
 last bit of the sum, the one is taken that is best for one object of every size (``second``), so that a table for few
