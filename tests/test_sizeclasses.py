@@ -104,6 +104,7 @@ def test_what_is_no_table_is_refused(pairs, words):
         ("go1.19", (ENDS[0], (40, 1), ENDS[1]), "40 bytes"),
         ("go1.19", ((32, 1), ENDS[1]), "no class of 16"),
         ("go1.19", (ENDS[0], (1032, 1), ENDS[1]), "multiple of 128"),
+        ("go1.19", (*ENDS,), "go1.19 needs a class of 8 bytes"),
         ("go1.27", (ENDS[0], (512, 1), ENDS[1]), "needs a class of 8 bytes"),
         ("go1.27", ((8, 1), *ENDS), "needs a class of 512 bytes"),
         ("go1.27", ((8, 1), (16, 2), (512, 1), ENDS[1]), "2 pages"),
@@ -119,7 +120,7 @@ def test_what_a_go_cannot_run_with_is_said(go, pairs, words):
 def test_what_one_go_cannot_have_another_can():
     assert SizeClassTable((ENDS[0], (40, 1), ENDS[1])).why_not("go1.27") == "go1.27 needs a class of 8 bytes"
     assert SizeClassTable(((8, 1), (16, 1), (40, 1), (512, 1), (3072, 3), ENDS[1])).why_not("go1.27") == ""
-    assert SizeClassTable((ENDS[0], (1152, 1), ENDS[1])).why_not("go1.19") == ""
+    assert SizeClassTable(((8, 1), ENDS[0], (1152, 1), ENDS[1])).why_not("go1.19") == ""
 
 
 def test_a_go_that_there_is_not_is_refused():

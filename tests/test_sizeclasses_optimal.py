@@ -245,7 +245,7 @@ def test_align_and_pages_are_kept():
         ({"classes": 3, "go": "go1.27"}, "too few for go1.27: 4 sizes"),
         ({"pages": 0}, "pages = 0"),
         ({"pages": 3}, "needs a class of 32,768"),
-        ({"align": ((8, 24),)}, "needs a class of 16"),
+        ({"align": ((9, 24),)}, "needs a class of 16"),
         ({"align": ((8,),)}, "align"),
         ({"go": "go1.2"}, "go = 'go1.2'"),
     ],

@@ -6,8 +6,8 @@
 >>> go = mh.sizeclasses.go_table("go1.19")
 >>> round(mh.sizeclasses.evaluate(go, counts).share, 4)  # 112 bytes and a 73rd of a tail for each
 0.1222
->>> best = mh.sizeclasses.optimal(counts, classes=3)
->>> mh.HeapParams.go119(size_classes=best.classes()).size_classes[1]
+>>> best = mh.sizeclasses.optimal(counts, classes=4)
+>>> mh.HeapParams.go119(size_classes=best.classes()).size_classes[2]
 (112, 7)
 
 Reading order: ``rules`` (what a Go stands on), ``table``, ``demand``, ``evaluate``, ``partition`` (the algorithm),

@@ -140,8 +140,8 @@ def optimal(histogram, classes=GO_CLASSES, *, noscan=None, go="go1.19", align=No
     --------
     >>> import numpy as np
     >>> counts = np.zeros(101); counts[100] = 1000
-    >>> optimal(counts, classes=3).sizes.tolist()
-    [0, 16, 112, 32768]
+    >>> optimal(counts, classes=4).sizes.tolist()
+    [0, 8, 16, 112, 32768]
     """
     classes = _whole("classes", classes, 2, MAX_TABLE)
     return best_table(demand_of(histogram, noscan, go), candidates(go, align, pages), classes, go, "optimal")

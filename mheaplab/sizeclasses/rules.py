@@ -6,7 +6,9 @@ tiny objects, at most 1,024 objects to a span, division by multiplication).  A r
 * **Go 1.19**: from 32 bytes on, sizes are multiples of 16.  The heap bitmap has four words to a byte, and
   heapBitsSetType takes objects of four words or more to begin at a byte or at its middle; objects of 16 and 24 bytes
   are cases of their own.  A class of 40 bytes would write over the pointer bits of its neighbours.
-* **Go 1.27**: class 1 is that of 8 bytes.  mallocgcSmallScanNoHeader asks for the class's number, not its size, to find
+* **Both**: class 1 is that of 8 bytes.  Go 1.19 takes tiny objects from class 2 by number and throws "bad
+TinySizeClass"
+  if that is not the one of 16 bytes; in Go 1.27 mallocgcSmallScanNoHeader asks for class 1, not for 8 bytes, to find
   that all words are pointers already.
 * **Go 1.27**: 512 is a class, and classes up to it have spans of one page, for the pointer bitmap at the end of the
   span and the inline marks (``size_tables.needs_of_headers``).
@@ -55,7 +57,7 @@ class Rules:
 
 _COMMON = ((SMALL_STEP, SMALL_STEP), (STEP_ABOVE + 1, LARGE_STEP))
 RULES = {
-    "go1.19": Rules((*_COMMON, (32, 16)), (TINY, MAX_SIZE)),
+    "go1.19": Rules((*_COMMON, (32, 16)), (8, TINY, MAX_SIZE)),
     "go1.27": Rules(_COMMON, (8, TINY, 512, MAX_SIZE), 2048, 1024, 512),
 }
 
