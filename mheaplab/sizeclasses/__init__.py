@@ -19,5 +19,5 @@ from .evaluate import CAUSES, Evaluation, evaluate
 from .go_source import to_go
 from .optimal import optimal, optimal_mixture, optimal_near
 from .others import OTHERS, jemalloc_table, mimalloc_table, pow2_table, tcmalloc_table
-from .overlay import Overlay, overlay
+from .overlay import Overlay, overlay, version_of
 from .table import SizeClassTable, go_table, rule_table
