@@ -154,6 +154,7 @@ def test_no_near_table_of_all_is_better(rng):
 # ---------------------------------------------------------------------------------------------------- real programs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("go", VERSIONS)
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_never_worse_than_gos_or_any_other_table(name, go):
