@@ -8,7 +8,7 @@
 
 import importlib
 
-from . import steps, workloads
+from . import sizeclasses, steps, workloads
 from .case import Case, load_case
 from .compare import Agreement, compare
 from .data import data_path
@@ -52,6 +52,7 @@ __all__ = [
     "read_trace",
     "replay",
     "simulate",
+    "sizeclasses",
     "snapshots",
     "steps",
     "summary",

@@ -32,6 +32,14 @@ def test_table_of_policies_is_current():
     assert done.stdout in (ROOT / "docs" / "policies.md").read_text()
 
 
+@pytest.mark.slow
+def test_tables_of_size_classes_are_current():
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "size_class_table.py", "--check"], cwd=ROOT, capture_output=True, check=False
+    )
+    assert done.returncode == 0, "run tools/size_class_table.py"
+
+
 def test_coverage_of_mheap_go_is_current():
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / "coverage_table.py", "--check"], capture_output=True, text=True, check=False
@@ -58,7 +66,7 @@ def test_every_invariant_has_a_sentence_and_a_check():
     "page",
     [
         "README.md", "ARCHITECTURE.md", "docs/cases.md", "docs/speed.md", "docs/coverage.md", "docs/policies.md",
-        "docs/time-model.md", "docs/pacing.md", "docs/histograms.md", "data/README.md",
+        "docs/time-model.md", "docs/pacing.md", "docs/histograms.md", "docs/size-classes.md", "data/README.md",
     ],
 )  # fmt: skip
 def test_files_named_in_prose_exist(page):
