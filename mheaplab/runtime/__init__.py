@@ -22,9 +22,12 @@ module                    Go file, and what it owns
 ``generate_phases``       phases of a workload, and what its caches hold
 ``generate``              events of a workload
 ``trace_ids``             events of a trace checked, ids made dense
+``trace_summary``         what a trace amounts to
 ``exectrace_structs``     Go's execution traces: the format, and the records of its parser
 ``exectrace_maps``        the parser's maps by id
-``exectrace_batches``     internal/trace/batch.go, generation.go: a generation's batches and tables
+``exectrace_numbers``     numbers of any length
+``exectrace_tables``      internal/trace/generation.go: strings, stacks, samples, the clock
+``exectrace_batches``     internal/trace/batch.go, generation.go: a generation cut into batches
 ``exectrace_cursors``     internal/trace/batchcursor.go: one thread's events
 ``exectrace_sort``        batchcursor.go, slices: the threads by time
 ``exectrace_world``       internal/trace/order.go: threads, Ps and goroutines, and what they are doing

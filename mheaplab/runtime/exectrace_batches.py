@@ -9,286 +9,49 @@ Offsets are places in the table ``data``, which begins at some place in the file
 
 import numpy as np
 
-from ._jit import kentry, kinline, kjit
+from ._jit import kentry, kjit
 from .exectrace_maps import map_get, map_has_room, map_put
+from .exectrace_numbers import OVERFLOWS, TRUNCATED, ZERO, bad_number, fail, varint
 from .exectrace_structs import (
     ALLOC_FREE,
-    ASKING,
     BAD_GENERATION,
     BROKEN,
-    BY_FREE_OS_MEMORY,
-    BY_ITSELF,
-    BY_RUNTIME_GC,
-    CLOCK_TWICE,
-    EV_CLOCK_SNAPSHOT,
-    EV_CPU_SAMPLE,
     EV_CPU_SAMPLES,
     EV_END_OF_GENERATION,
     EV_EVENT_BATCH,
     EV_EXPERIMENTAL_BATCH,
     EV_FREQUENCY,
-    EV_STACK,
     EV_STACKS,
-    EV_STRING,
     EV_STRINGS,
     EVENTS,
     FINE,
-    FREQUENCY_TWICE,
     GENERATION_ENDS,
     INFO_BATCH,
     LONG_BATCH,
     LONG_NAME,
     LONG_NUMBER,
-    LONG_STACK,
-    LONG_STRING,
     MANY_THREADS,
     MAX_BATCH,
-    MAX_FRAMES,
-    MAX_STRING,
     MAX_THREADS,
     NEEDS_DATA,
     NEEDS_ROOM,
     NO_CLOCK,
-    NO_FRAME_STRING,
     NO_FREQUENCY,
-    NO_HERTZ,
     NOT_A_BATCH,
-    NOT_A_CLOCK,
-    NOT_A_SAMPLE,
-    NOT_A_STACK,
-    NOT_A_STRING,
     OK,
     OTHER_GENERATION,
-    SHORT_BATCH,
-    STACK_TWICE,
     STACKS,
-    STRING_TWICE,
     STRUCTURE,
     TYPES,
     TYPES_BATCH,
     batch_at,
     cursor_at,
     data_byte,
-    data_word,
-    sample_set,
 )
-from .intrinsics import ctz64
+from .exectrace_tables import add_samples, add_stacks, add_strings, check_frames, set_clock
 
-TRUNCATED = np.int64(-1)
-OVERFLOWS = np.int64(-2)
-"""What stands for the next offset after a number that was cut off, or has more than 64 bits."""
-ZERO = np.uint64(0)
-LOW7 = np.uint64(0x7F)
-BIT8 = np.uint64(0x80)
-S7 = np.uint64(7)
-ONE = np.uint64(1)
-BIT8S = np.uint64(0x8080808080808080)
-LOW7S = np.uint64(0x7F7F7F7F7F7F7F7F)
-EVEN_BYTES = np.uint64(0x007F007F007F007F)
-ODD_BYTES = np.uint64(0x7F007F007F007F00)
-EVEN_PAIRS = np.uint64(0x00003FFF00003FFF)
-ODD_PAIRS = np.uint64(0x3FFF00003FFF0000)
-LOW_HALF = np.uint64(0x0FFFFFFF)
-S63 = np.uint64(63)
-LEN_BITS = np.uint64(11)
-LEN_MASK = np.uint64(2047)
-GC_NAME, FREE_OS_MEMORY_NAME = (np.frombuffer(name, np.uint8) for name in ASKING)
 MIN_ENTRY = 3
 """Bytes of the shortest string, stack or sample in its batch."""
-
-
-@kjit
-def long_varint(t, at, end):
-    """Return (number, next offset) of the number of any length at ``at``; TRUNCATED or OVERFLOWS as next offset."""
-    found = ZERO
-    shift = ZERO
-    while at < end:
-        byte = np.uint64(data_byte(t, at))
-        at += 1
-        if shift == S63 and byte > np.uint64(1):
-            return found, OVERFLOWS
-        found |= (byte & LOW7) << shift
-        if byte < BIT8:
-            return found, np.int64(at)
-        shift += S7
-    return found, TRUNCATED
-
-
-@kjit
-def varint(t, at, end):
-    """Return (number, next offset) of the number at ``at``; those of up to 56 bits without a loop."""
-    if at < 0 or at >= end:
-        # What is asked for after a number that was bad is bad as well.
-        return ZERO, np.int64(at) if at < 0 else TRUNCATED
-    word = np.uint64(data_word(t, at))
-    last = ~word & BIT8S
-    after = np.int64(at) + (ctz64(last) >> 3) + 1
-    if last == ZERO or after > end:
-        return long_varint(t, at, end)
-    # The bytes up to the first without a high bit, then 7 bits of each moved together: by twos, by fours, all.
-    word &= (last ^ (last - ONE)) & LOW7S
-    word = (word & EVEN_BYTES) | ((word & ODD_BYTES) >> ONE)
-    word = (word & EVEN_PAIRS) | ((word & ODD_PAIRS) >> np.uint64(2))
-    return (word & LOW_HALF) | ((word >> np.uint64(32)) << np.uint64(28)), after
-
-
-@kinline
-def fail(t, fault, at, a, b):
-    """Say what is wrong, and where. Modifies t; returns the fault."""
-    t.fault = fault
-    t.fault_at = at
-    t.fault_a = a
-    t.fault_b = b
-    return fault
-
-
-@kjit
-def bad_number(t, at, after):
-    """Return the fault of a number that was read up to ``after``. Modifies t."""
-    return fail(t, LONG_NUMBER if after == OVERFLOWS else SHORT_BATCH, at, 0, 0)
-
-
-@kjit
-def has_entry(m, key):
-    """Whether a table of strings or stacks has ``key``; 0 is nothing, and always there."""
-    return key == ZERO or map_get(m, key) != ZERO
-
-
-@kjit
-def add_strings(t, at, end):
-    """Read a batch of strings after its first byte. Modifies t, strings."""
-    while at < end:
-        start = at
-        event = np.int64(data_byte(t, at))
-        if event != EV_STRING:
-            return fail(t, NOT_A_STRING, start, event, 0)
-        key, at = varint(t, at + 1, end)
-        length, at = varint(t, at, end)
-        if at < 0:
-            return bad_number(t, start, at)
-        if length > np.uint64(MAX_STRING) or np.int64(length) > end - at:
-            return fail(t, LONG_STRING, start, np.int64(length), 0)
-        if has_entry(t.strings, key):
-            return fail(t, STRING_TWICE, start, np.int64(key), 0)
-        map_put(t.strings, key, (np.uint64(at) << LEN_BITS) | (length + np.uint64(1)))
-        at += np.int64(length)
-    return OK
-
-
-@kjit
-def add_stacks(t, at, end):
-    """Read a batch of stacks after its first byte; their frames are looked at later. Modifies t, stacks."""
-    while at < end:
-        start = at
-        event = np.int64(data_byte(t, at))
-        if event != EV_STACK:
-            return fail(t, NOT_A_STACK, start, event, 0)
-        key, at = varint(t, at + 1, end)
-        frames, at = varint(t, at, end)
-        if at >= 0 and frames > np.uint64(MAX_FRAMES):
-            return fail(t, LONG_STACK, start, np.int64(frames), 0)
-        for _ in range(4 * np.int64(frames)):
-            _, at = varint(t, at, end)
-        if at < 0:
-            return bad_number(t, start, at)
-        if has_entry(t.stacks, key):
-            return fail(t, STACK_TWICE, start, np.int64(key), 0)
-        map_put(t.stacks, key, np.uint64(1 + BY_ITSELF))
-    return OK
-
-
-@kjit
-def string_is(t, key, text):
-    """Whether string ``key`` of the generation is ``text``, an array of bytes."""
-    word = np.uint64(map_get(t.strings, key)) if key != ZERO else ZERO
-    if np.int64(word & LEN_MASK) - 1 != text.shape[0]:
-        return False
-    at = np.int64(word >> LEN_BITS)
-    for i in range(text.shape[0]):
-        if data_byte(t, at + i) != text[np.uint64(i)]:
-            return False
-    return True
-
-
-@kjit
-def asks_for_gc(t, function):
-    """Return who begins a collection if this function is on the stack: BY_ITSELF if it tells nothing."""
-    if string_is(t, function, GC_NAME):
-        return BY_RUNTIME_GC
-    return BY_FREE_OS_MEMORY if string_is(t, function, FREE_OS_MEMORY_NAME) else BY_ITSELF
-
-
-@kjit
-def check_frames(t, at, end):
-    """Look for the strings of the frames of a batch of stacks that has been read before. Modifies t, stacks.
-
-    The word of a stack on which the program asks for a collection becomes 1 and what it asked by.
-    """
-    while at < end:
-        start = at
-        asks = BY_ITSELF
-        key, at = varint(t, at + 1, end)
-        frames, at = varint(t, at, end)
-        for _ in range(np.int64(frames)):
-            _, at = varint(t, at, end)
-            function, at = varint(t, at, end)
-            file, at = varint(t, at, end)
-            _, at = varint(t, at, end)
-            if not has_entry(t.strings, function):
-                return fail(t, NO_FRAME_STRING, start, np.int64(function), 0)
-            if not has_entry(t.strings, file):
-                return fail(t, NO_FRAME_STRING, start, np.int64(file), 0)
-            if t.marks != 0:
-                asks = max(asks, asks_for_gc(t, function))
-        if asks != BY_ITSELF and key != ZERO:
-            map_put(t.stacks, key, np.uint64(1 + asks))
-    return OK
-
-
-@kjit
-def add_samples(t, at, end):
-    """Read the times of a batch of CPU samples after its first byte. Modifies t, samples."""
-    while at < end:
-        start = at
-        event = np.int64(data_byte(t, at))
-        if event != EV_CPU_SAMPLE:
-            return fail(t, NOT_A_SAMPLE, start, event, 0)
-        time, at = varint(t, at + 1, end)
-        for _ in range(4):
-            _, at = varint(t, at, end)
-        if at < 0:
-            return bad_number(t, start, at)
-        sample_set(t, t.n_samples, np.int64(time))
-        t.n_samples += 1
-    return OK
-
-
-@kjit
-def set_clock(t, at, end):
-    """Read a batch with the clock's frequency. Modifies t."""
-    while at < end:
-        start = at
-        event = np.int64(data_byte(t, at))
-        first, at = varint(t, at + 1, end)
-        if event == EV_FREQUENCY:
-            if at < 0:
-                return bad_number(t, start, at)
-            if t.freq != 0.0:
-                return fail(t, FREQUENCY_TWICE, start, 0, 0)
-            if first == ZERO:
-                return fail(t, NO_HERTZ, start, 0, 0)
-            t.freq = 1.0 / (np.float64(first) / 1e9)
-        elif event == EV_CLOCK_SNAPSHOT and t.clock != 0:
-            for _ in range(3):
-                _, at = varint(t, at, end)
-            if at < 0:
-                return bad_number(t, start, at)
-            if t.has_clock != 0:
-                return fail(t, CLOCK_TWICE, start, 0, 0)
-            t.has_clock = 1
-        else:
-            return fail(t, NOT_A_CLOCK, start, event, 0)
-    return OK
 
 
 @kjit

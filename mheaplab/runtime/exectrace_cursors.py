@@ -3,8 +3,8 @@
 import numpy as np
 
 from ._jit import kinline, kjit
-from .exectrace_batches import bad_number, fail, varint
 from .exectrace_maps import map_get, map_put
+from .exectrace_numbers import bad_number, fail, varint
 from .exectrace_structs import (
     BROKEN,
     FINE,

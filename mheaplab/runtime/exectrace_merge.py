@@ -3,9 +3,9 @@
 import numpy as np
 
 from ._jit import kentry, kinline, kjit
-from .exectrace_batches import fail, varint
 from .exectrace_cursors import NONE_LEFT, nanoseconds, next_event
 from .exectrace_maps import map_get, map_has_room
+from .exectrace_numbers import fail, varint
 from .exectrace_order import advance
 from .exectrace_sort import MAX_TIME, frontier_insert, frontier_remove, frontier_sort, frontier_update
 from .exectrace_structs import (

@@ -12,7 +12,6 @@ contradicts what has come before (a fault).  All of it is done as Go's own parse
 import numpy as np
 
 from ._jit import kjit
-from .exectrace_batches import has_entry
 from .exectrace_cursors import know_thread
 from .exectrace_gos import (
     go_create,
@@ -78,6 +77,7 @@ from .exectrace_structs import (
     STACK_ARGS,
     STRING_ARGS,
 )
+from .exectrace_tables import has_entry
 from .exectrace_world import ADVANCED, ONE, ZERO, needs, take_time, wrong
 
 

@@ -8,7 +8,6 @@ before (a fault).
 import numpy as np
 
 from ._jit import kjit
-from .exectrace_batches import LEN_BITS, LEN_MASK
 from .exectrace_maps import map_get, map_put, map_remove
 from .exectrace_structs import (
     BAD_GC_STATE,
@@ -34,6 +33,7 @@ from .exectrace_structs import (
     m_at,
     region_at,
 )
+from .exectrace_tables import LEN_BITS, LEN_MASK
 from .exectrace_world import ADVANCED, ANY, ONE, WAITS, ZERO, goroutine_of, needs, pop_region, running, wrong
 from .splitmix import GOLDEN, mix
 

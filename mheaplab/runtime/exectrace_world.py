@@ -9,9 +9,9 @@ its thread is looked up by ``needs`` and ``running``; what is wrong is said by `
 import numpy as np
 
 from ._jit import kinline, kjit
-from .exectrace_batches import fail
 from .exectrace_cursors import SCRATCH
 from .exectrace_maps import map_get, map_put, map_remove
+from .exectrace_numbers import fail
 from .exectrace_structs import (
     BAD_GO_STATE,
     MAX_PROCS,
