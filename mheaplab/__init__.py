@@ -16,6 +16,8 @@ from .errors import FormatError, GoThrow, InvariantError
 from .heap import Heap
 from .metrics import METRICS, summary
 from .params import HeapParams
+from .recording import Recording, close_recording
+from .recording_case import recording_case
 from .replay import Prediction, replay, snapshots
 from .results import Result, load_result
 from .simulate import simulate
@@ -35,16 +37,19 @@ __all__ = [
     "InvariantError",
     "METRICS",
     "Prediction",
+    "Recording",
     "Result",
     "Snapshot",
     "Span",
     "Trace",
+    "close_recording",
     "compare",
     "data_path",
     "figures",
     "load_case",
     "load_result",
     "read_trace",
+    "recording_case",
     "replay",
     "simulate",
     "snapshots",

@@ -376,13 +376,42 @@ def make_events(arrays):
     return Events(**columns)
 
 
+_readers = []
+
+
+def register_reader(recognises, open):
+    """Let ``load_case`` open another kind of file.
+
+    Parameters
+    ----------
+    recognises : callable
+        Called with the file's first 16 bytes.
+    open : callable
+        Called with the path, and with whether the truth is wanted; returns a Case.
+    """
+    _readers.append((recognises, open))
+
+
+def reader_of(path):
+    """Return the registered function that opens the file ``path``, or None if it is none of these kinds."""
+    path = Path(path)
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError as err:
+        raise FormatError(f"{path}: cannot be read ({err.strerror})") from err
+    return next((open for recognises, open in _readers if recognises(head)), None)
+
+
 def load_case(path, truth=True):
     """Read a recorded case.
 
     Parameters
     ----------
     path : str or os.PathLike
-        ``DIR/NAME``, with or without ``.events.npz``.
+        ``DIR/NAME``, with or without ``.events.npz``; or a recording, ``X.mhrec``.
     truth : bool
         Whether to read ``NAME.truth.npz`` too, if it exists.
 
@@ -401,6 +430,9 @@ def load_case(path, truth=True):
     >>> len(case), case.go                                   # doctest: +SKIP
     (1009, 'go1.19')
     """
+    reader = reader_of(path)
+    if reader is not None:
+        return reader(path, truth)
     name, events_path, truth_path = _case_paths(path)
     arrays = _read_npz(events_path, COLUMNS | LISTS | {"go": None}, LATER_LISTS | REVIVED_LISTS)
     go = str(arrays.pop("go"))

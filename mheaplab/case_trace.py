@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .case import EVENTS_SUFFIX, TRUTH_SUFFIX, load_case
+from .case import EVENTS_SUFFIX, TRUTH_SUFFIX, load_case, reader_of
 from .case_lives import NOSCAN, Lives
 from .lifetimes import Looks, curve, estimate
 from .replay import memstats_point
@@ -321,4 +321,10 @@ def is_case(path, head=b""):
     return text.endswith((EVENTS_SUFFIX, TRUTH_SUFFIX)) or Path(text + EVENTS_SUFFIX).is_file()
 
 
+def is_other_case(path, head):
+    """Whether ``path`` is a case in a file of another kind."""
+    return bool(head) and reader_of(path) is not None
+
+
+register_reader("a recording", is_other_case, lambda path: trace_of_case(load_case(path, truth=False)))
 register_reader("a recorded case", is_case, lambda path: trace_of_case(load_case(path, truth=False)))
