@@ -17,6 +17,7 @@ import numpy as np
 
 from .errors import FormatError
 from .runtime import recording_bytes as rb
+from .runtime.recording_tables import RecordingState
 from .runtime.structs import PAGE_SIZE
 
 MAGIC = b"mheaplab record\0"
@@ -80,7 +81,7 @@ class Recording:
         except OSError as err:
             raise FormatError(f"{path}: cannot be read ({err.strerror})") from err
         self._header()
-        self.blocks, self.records, self.end, self.left = [], 0, "", 0
+        self.blocks, self.records, self.procs, self.end, self.left = [], 0, 0, "", 0
         self.counts = np.zeros((rb.RECORD_KINDS, 256), np.int64)
         self._walk(whole)
 
@@ -112,15 +113,16 @@ class Recording:
 
     def _walk(self, whole):
         """Check block after block."""
-        bytes_ = rb.new_bytes(self.data)
-        record = np.zeros(1, rb.RECORD)[0]
+        tables = RecordingState(self.data)  # its arrays live as long as it does
+        state = tables.record
         at = HEADER_BYTES
-        self.procs = 0
         while not self.end:
             found = self._block(at)
             if isinstance(found, str):
                 if whole:
-                    raise self._fail(at, f"{found}; was the program killed, or does it still run? See docs/recording.md")
+                    raise self._fail(
+                        at, f"{found}; was the program killed, or does it still run? See docs/recording.md"
+                    )
                 self.left = len(self.data) - at
                 return
             magic, nbytes, records = found
@@ -132,10 +134,9 @@ class Recording:
                     raise self._fail(first, f"an end mark of {nbytes} bytes, expected 8 at the end of the file")
                 self.end = ENDS[why] if why == KILLED else f"{ENDS[why]} {code}"
             else:
-                self._scan(bytes_, first, at, record, records)
+                self._scan(state, first, at, records)
                 self.blocks.append((first, at))
-                self.records += records
-                self.procs = int(bytes_.procs[0])
+                self.records, self.procs = int(state["records"]), int(state["most_procs"])
 
     def _block(self, at):
         """Return (magic, bytes, records) of the block at byte ``at``, or what is missing of it, in words."""
@@ -156,14 +157,14 @@ class Recording:
                              f" {self.records}")  # fmt: skip
         return magic, nbytes, records
 
-    def _scan(self, bytes_, first, stop, record, expected):
+    def _scan(self, state, first, stop, expected):
         """Count the records of a block, which must be whole and as many as it says."""
         with np.errstate(over="ignore"):
-            why = rb.scan_block(bytes_, first, stop, record, self.counts)
+            why = rb.scan_block(state, first, stop, self.counts)
         if why != rb.FINE:
             reason = {rb.TOO_LONG: "a record does not end in its block", rb.BAD_FORM: "a sweep of an unknown form"}
-            raise self._fail(first, reason.get(why, f"a record of unknown kind {int(record['kind'])}"))
-        found = int(self.counts.sum()) - self.records
+            raise self._fail(first, reason.get(why, f"a record of unknown kind {int(state['op'])}"))
+        found = int(state["records"]) - self.records
         if found != expected:
             raise self._fail(first, f"{found} records in the block, expected {expected}")
 

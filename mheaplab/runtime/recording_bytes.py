@@ -9,12 +9,10 @@ all other addresses are one.  A sweep may be followed by a bitmap of the dead.  
 fear a record that ends beyond its block.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ._jit import kentry, kinline, kjit
-from .records import struct
+from .recording_tables import data_byte, last_address, set_last_address
 from .splitmix import GOLDEN
 
 HAS_THIRD = 0x80
@@ -40,33 +38,6 @@ FORM_NONE, FORM_ALL, FORM_BITS = range(3)
 """How a sweep says who is dead."""
 WORD, HALF = np.uint64(8), np.uint64(32)
 
-RECORD = struct(
-    ("kind", "i8"),
-    ("p", "i8"),
-    ("kind_flags", "i8"),
-    ("spanclass", "i8"),
-    ("first", "u8"),  # the address
-    ("second", "u8"),
-    ("third", "u8"),
-    ("bits_at", "i8"),  # where a bitmap begins
-    ("next_at", "i8"),  # where the next record begins, or 0: this one is not whole
-)
-
-
-class Bytes(NamedTuple):
-    """The bytes of a recording and what decoding them needs."""
-
-    data: np.ndarray
-    last: np.ndarray
-    """uint64, 256: the last address of each sort."""
-    procs: np.ndarray
-    """int64, 1: the most Ps that there were."""
-
-
-def new_bytes(data):
-    """Return the bytes of array ``data`` with nothing decoded yet."""
-    return Bytes(data, np.zeros(256, np.uint64), np.zeros(1, np.int64))
-
 
 @kentry
 def block_sum(data, start, nbytes, total):
@@ -81,82 +52,90 @@ def block_sum(data, start, nbytes, total):
 
 
 @kjit
-def read_number(data, at, stop):
+def read_number(s, at, stop):
     """Return (number, where the next one begins); 0 for the latter if it does not end before ``stop``."""
-    value = np.uint64(0)
-    for k in range(10):
-        if at + k >= stop:
-            break
-        byte = np.uint64(data[at + k])
-        value |= (byte & np.uint64(0x7F)) << np.uint64(7 * k)
+    value, shift = np.uint64(0), np.uint64(0)
+    while at < stop and shift < np.uint64(64):
+        byte = np.uint64(data_byte(s, at))
+        at += 1
+        value |= (byte & np.uint64(0x7F)) << shift
+        shift += np.uint64(7)
         if byte < np.uint64(0x80):
-            return value, at + k + 1
+            return value, at
     return np.uint64(0), np.int64(0)
 
 
 @kinline
-def bitmap_bytes(r):
-    """Return the bytes of the bitmap that follows a SWEPT record."""
-    return (np.int64(r.second) + 7) >> 3 if (r.kind_flags >> 1) == FORM_BITS else np.int64(0)
+def bitmap_bytes(s):
+    """Return the bytes of the bitmap that follows the SWEPT record that has been read."""
+    return (np.int64(s.second) + 7) >> 3 if (s.op_flags >> 1) == FORM_BITS else np.int64(0)
 
 
 @kjit
-def read_record(b, at, stop, r):
-    """Decode the record at byte ``at`` of a block that ends at ``stop``. Modifies r, ``b.last``."""
-    data = b.data
-    r.next_at = 0
+def read_address(s, coded):
+    """Return the address that a record's first number stands for. Modifies last."""
+    if coded == np.uint64(0):
+        return np.uint64(0)
+    coded -= np.uint64(1)
+    distance = (coded >> np.uint64(1)) ^ (np.uint64(0) - (coded & np.uint64(1)))
+    sort = s.spanclass if s.op == ALLOCATED else np.int64(ALL_OTHER)
+    address = last_address(s, sort) + distance
+    set_last_address(s, sort, address)
+    return address
+
+
+@kjit
+def read_record(s, at, stop):
+    """Decode the record at byte ``at`` of a block that ends at ``stop``, into s. Modifies last."""
+    s.next_at = 0
     if at + 4 > stop:
         return
-    op = np.int64(data[at])
-    r.kind = op & ~HAS_THIRD
-    r.p, r.kind_flags, r.spanclass = np.int64(data[at + 1]), np.int64(data[at + 2]), np.int64(data[at + 3])
-    first, at = read_number(data, at + 4, stop)
+    op = np.int64(data_byte(s, at))
+    s.op, s.on_p = op & ~HAS_THIRD, np.int64(data_byte(s, at + 1))
+    s.op_flags, s.spanclass = np.int64(data_byte(s, at + 2)), np.int64(data_byte(s, at + 3))
+    first, at = read_number(s, at + 4, stop)
     if at == 0:
         return
-    r.second, at = read_number(data, at, stop)
+    s.second, at = read_number(s, at, stop)
     if at == 0:
         return
-    r.third = np.uint64(0)
+    s.third = np.uint64(0)
     if op & HAS_THIRD != 0:
-        r.third, at = read_number(data, at, stop)
+        s.third, at = read_number(s, at, stop)
         if at == 0:
             return
-    r.first = np.uint64(0)
-    if first != np.uint64(0):
-        coded = first - np.uint64(1)
-        distance = (coded >> np.uint64(1)) ^ (np.uint64(0) - (coded & np.uint64(1)))
-        sort = r.spanclass if r.kind == ALLOCATED else np.int64(ALL_OTHER)
-        r.first = b.last[sort] + distance
-        b.last[sort] = r.first
-    r.bits_at = at
-    if r.kind == SWEPT:
-        if r.second > np.uint64(MAX_SLOTS):
+    s.first = read_address(s, first)
+    s.bits_at = at
+    if s.op == SWEPT:
+        if s.second > np.uint64(MAX_SLOTS):
             return
-        at += bitmap_bytes(r)
+        at += bitmap_bytes(s)
         if at > stop:
             return
-    r.next_at = at
+    s.next_at = at
 
 
 @kentry
-def scan_block(b, start, stop, r, counts):
+def scan_block(s, start, stop, counts):
     """Count the records from byte ``start`` to ``stop``; return why it stopped, FINE at the end of the block.
 
-    Modifies ``b.last``, ``b.procs``, r (at the end the last record read) and counts: a row for each kind, a column for its flags.
+    Modifies s (the record that it stopped at is the last one read), last, and counts: a row for each kind, a column for
+    its flags.
     """
     at = np.int64(start)
     while at < stop:
-        read_record(b, at, stop, r)
-        if r.next_at == 0:
+        read_record(s, at, stop)
+        if s.next_at == 0:
             return TOO_LONG
-        if r.kind == 0 or r.kind >= RECORD_KINDS:
+        if s.op == 0 or s.op >= RECORD_KINDS:
             return NO_SUCH_KIND
-        if ((THIRD_NUMBER >> r.kind) & 1) != np.int64(b.data[at] >= HAS_THIRD):
+        if ((THIRD_NUMBER >> s.op) & 1 != 0) != (data_byte(s, at) >= HAS_THIRD):
             return NO_SUCH_KIND
-        if r.kind == SWEPT and (r.kind_flags >> 1) > FORM_BITS:
+        if s.op == SWEPT and (s.op_flags >> 1) > FORM_BITS:
             return BAD_FORM
-        counts[r.kind, r.kind_flags] += 1
-        if r.kind == PROCS:
-            b.procs[0] = max(b.procs[0], np.int64(r.second))
-        at = r.next_at
+        counts[s.op, s.op_flags] += 1
+        s.records += 1
+        if s.op == PROCS:
+            s.most_procs = max(s.most_procs, np.int64(s.second))
+        at = s.next_at
     return FINE

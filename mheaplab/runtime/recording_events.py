@@ -18,8 +18,6 @@ world orders.  The rest is as it came.
 What contradicts what came before is a fault: the caller says so with the record's number, and nothing is made of it.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ._jit import kentry, kinline, kjit
@@ -44,8 +42,46 @@ from .recording_bytes import (
     SWEPT,
     read_record,
 )
-from .records import struct
-from .splitmix import mix
+from .recording_tables import (
+    MAX_LATER,
+    SPAN_CLASSES,
+    data_byte,
+    elem_size,
+    entry_at,
+    find_entry,
+    look_up,
+    proc,
+    put_entry,
+    remove_entry,
+    row_at,
+    set_addr,
+    set_credit,
+    set_dead,
+    set_dead_offset,
+    set_flags,
+    set_kind,
+    set_needzero,
+    set_p,
+    set_page_marked,
+    set_page_marked_offset,
+    set_ref,
+    set_revived,
+    set_revived_offset,
+    set_scav,
+    set_size,
+    set_span_base,
+    set_span_class,
+    set_span_event,
+    set_span_needzero,
+    set_span_npages,
+    set_span_scav,
+    span_base,
+    span_class,
+    span_event,
+    span_needzero,
+    span_npages,
+    span_scav,
+)
 from .structs import (
     ENSURE_SWEPT,
     GC_START,
@@ -65,436 +101,333 @@ from .structs import (
 (FINE, NEEDS_ROOM, BAD_SPAN, NO_SPAN, BAD_CLASS, NO_REFILL, OUTSIDE, TWICE, NOT_TINY, NO_COLLECTION, NO_OBJECT,
  OTHER_COUNT) = range(12)  # fmt: skip
 """Why a conversion stopped."""
-NOSCAN_NEEDZERO, BLACK, TINY_HIT, BEHIND_HEADER = 3, 4, 8, 16
-"""Flags of an ALLOCATED record."""
+NOSCAN_NEEDZERO_BLACK, TINY_HIT, BEHIND_HEADER = 7, 8, 16
+"""Flags of an ALLOCATED record; the first three are those of a MALLOC."""
+SPAN_USE = 7
+"""The bits of a span's flags that say what it is for: 0 objects; the next says whether its memory may be dirty."""
+LARGE = 2
+"""Span classes below are those of large objects, which have a span each."""
 BY_CREDIT, MARKING = 1, 1
 """Flags of a SWEEPS_ONE and of a PHASE record."""
-HEADER, TINY_MASK = np.uint64(8), ~np.uint64(15)
-PAGE_MASK, WORD_MASK = np.uint64(8191), np.uint64(7)
+NOTHING, ONE = np.uint64(0), np.uint64(1)
+BASE_BIT = np.uint64(1)
+HEADER, TINY_BLOCK = np.uint64(8), ~np.uint64(15)
+IN_PAGE, IN_WORD = np.uint64(8191), np.uint64(7)
 MAX_ADDRESS, MAX_PAGES = np.uint64(1 << 47), np.uint64(1 << 34)
 LOW_WORD = np.uint64(0xFFFFFFFF)
-BASE_BIT = np.uint64(1)
-ALL_PS = 256
-SPAN_CLASSES = 2 * 68
-"""Go has 68 size classes, with pointers and without."""
-MAX_LATER = 16
-"""Stack spans that may wait for one allocation; if there are more, they do not wait."""
-
-PROGRESS = struct(
-    ("fault", "i8"),
-    ("event", "i8"),  # rows written so far: events,
-    ("span", "i8"),  # spans,
-    ("dead", "i8"),  # and of the lists
-    ("marked", "i8"),
-    ("kept", "i8"),
-    ("collection", "i8"),  # collections begun, as sweepgen counts them
-    ("used", "i8"),  # entries of the hash table
-    ("inline_low", "i8"),  # bytes of objects whose span has marks inline, from
-    ("inline_high", "i8"),  # to; 0: none has
-)
-
-
-class Made(NamedTuple):
-    """What is made: the columns of a case and of its truth, with enough rows."""
-
-    kind: np.ndarray
-    p: np.ndarray
-    flags: np.ndarray
-    size: np.ndarray
-    ref: np.ndarray
-    credit: np.ndarray
-    addr: np.ndarray
-    scav: np.ndarray
-    needzero: np.ndarray
-    dead: np.ndarray
-    dead_offsets: np.ndarray
-    page_marked: np.ndarray
-    page_marked_offsets: np.ndarray
-    revived: np.ndarray
-    revived_offsets: np.ndarray
-    span_base: np.ndarray
-    span_npages: np.ndarray
-    span_class: np.ndarray
-    span_scav: np.ndarray
-    span_needzero: np.ndarray
-    span_event: np.ndarray
-
-
-class Going(NamedTuple):
-    """What is kept meanwhile."""
-
-    keys: np.ndarray
-    """uint64: addresses of slots, and bases with their lowest bit set."""
-    values: np.ndarray
-    """int64: event or span, plus 1; 0: this entry is free."""
-    elem_size: np.ndarray
-    """int64: bytes of an object by size class."""
-    refilled: np.ndarray
-    """int64, P by span class: the span in its mcache, or -1."""
-    waiting: np.ndarray
-    """int64 by P: the last span that waits for an allocation, or -1."""
-    waits_behind: np.ndarray
-    """int64 by span: the one that waits too, or -1."""
-    span_type: np.ndarray
-    """uint8 by span: 0 for objects, else manual."""
-    last_object: np.ndarray
-    """int64 by span: the last allocation that opened a slot in it, or -1."""
-    doing: np.ndarray
-    """int64 by P: columns INSIDE to RECLAIMING."""
-    later: np.ndarray
-    """uint64 by P: spans that wait for the end of an allocation; twice the number, or twice the base and 1."""
-
-
-INSIDE, CREDIT, LAST_SWEEPONE, LATER, RECLAIMING = range(5)
 
 
 @kjit
-def find_entry(g, key):
-    """Return the entry of ``key``, or the free one where it would be put."""
-    mask = np.uint64(g.keys.shape[0] - 1)
-    at = mix(key) & mask
-    while g.values[at] != 0 and g.keys[at] != key:
-        at = (at + np.uint64(1)) & mask
-    return at
-
-
-@kinline
-def look_up(g, key):
-    """Return what ``key`` stands for, or -1."""
-    return g.values[find_entry(g, key)] - 1
-
-
-@kjit
-def put_entry(s, g, key, value):
-    """Let ``key`` stand for ``value``. Modifies s, keys, values."""
-    at = find_entry(g, key)
-    if g.values[at] == 0:
-        s.used += 1
-    g.keys[at] = key
-    g.values[at] = value + 1
-
-
-@kjit
-def remove_entry(s, g, at):
-    """Free entry ``at`` and move back what would no longer be found. Modifies s, keys, values."""
-    mask = np.uint64(g.keys.shape[0] - 1)
-    hole = at
-    while True:
-        at = (at + np.uint64(1)) & mask
-        if g.values[at] == 0:
-            break
-        # It may move if its own place is not between the hole and where it stands.
-        if ((at - mix(g.keys[at])) & mask) >= ((at - hole) & mask):
-            g.keys[hole] = g.keys[at]
-            g.values[hole] = g.values[at]
-            hole = at
-    g.values[hole] = 0
-    s.used -= 1
-
-
-@kentry
-def rehash_entries(g, keys, values):
-    """Put all entries of the arrays ``keys`` and ``values`` into those of ``g``, which are free. Modifies them."""
-    for i in range(keys.shape[0]):
-        if values[i] != 0:
-            at = find_entry(g, keys[i])
-            g.keys[at] = keys[i]
-            g.values[at] = values[i]
-
-
-@kjit
-def emit(s, made, kind, p, flags, size):
-    """Append an event that refers to none and return its number. Modifies s, the columns."""
+def emit(s, kind, flags, size):
+    """Append an event on the record's P that refers to none, and return its number. Modifies s, the columns."""
     e = s.event
-    made.kind[e], made.p[e], made.flags[e], made.size[e] = kind, p, flags, size
-    made.ref[e] = -1
+    set_kind(s, e, kind)
+    set_p(s, e, s.on_p)
+    set_flags(s, e, flags)
+    set_size(s, e, size)
+    set_ref(s, e, -1)
     s.event = e + 1
     return e
 
 
 @kjit
-def span_allocated(s, made, g, r):
+def span_allocated(s):
     """A span: a row of the truth; an event too if it is manual. Modifies all."""
-    base, npages, sort = r.first, r.second, r.kind_flags & 7
-    manual = sort != 0
-    bad = base & PAGE_MASK != np.uint64(0) or base >= MAX_ADDRESS or npages == np.uint64(0) or npages >= MAX_PAGES
-    if bad or sort > 3 or (r.spanclass < SPAN_CLASSES) == manual:
+    use = s.op_flags & SPAN_USE
+    bad = s.first & IN_PAGE != NOTHING or s.first >= MAX_ADDRESS or s.second == NOTHING or s.second >= MAX_PAGES
+    if bad or use > 3 or (s.spanclass < SPAN_CLASSES) == (use != 0):
         return BAD_SPAN
-    row = s.span
-    s.span = row + 1
-    made.span_base[row], made.span_npages[row], made.span_scav[row] = base, npages, r.third
-    made.span_class[row] = np.int64(MANUAL_CLASS) if manual else r.spanclass
-    made.span_needzero[row] = (r.kind_flags >> 3) & 1
-    made.span_event[row], g.last_object[row], g.span_type[row] = -1, -1, sort
-    put_entry(s, g, base | BASE_BIT, row)
-    if not manual:
-        g.waits_behind[row] = g.waiting[r.p]
-        g.waiting[r.p] = row
-        g.doing[r.p, INSIDE] = 1
-        g.doing[r.p, RECLAIMING] = 0
-    elif not put_off(g, r.p, np.uint64(2 * row)):
-        manual_allocated(s, made, g, r.p, row)
+    span = s.span
+    s.span = span + 1
+    set_span_base(s, span, s.first)
+    set_span_npages(s, span, s.second)
+    set_span_class(s, span, np.int64(MANUAL_CLASS) if use != 0 else s.spanclass)
+    set_span_scav(s, span, s.third)
+    set_span_needzero(s, span, (s.op_flags >> 3) & 1)
+    set_span_event(s, span, -1)
+    row, p = row_at(s, span), proc(s, s.on_p)
+    row.last_object, row.use = -1, use
+    put_entry(s, s.first | BASE_BIT, span)
+    if use == 0:
+        row.behind, p.waiting = p.waiting, span
+        p.inside, p.reclaiming = 1, 0
+    elif not put_off(s, 2 * span):
+        manual_allocated(s, span)
     return FINE
 
 
 @kjit
-def span_freed(s, made, g, r):
+def span_freed(s):
     """A span goes back to the heap: an event if it is manual. Modifies all."""
-    row = look_up(g, r.first | BASE_BIT)
-    if row < 0 or np.int64(g.span_type[row]) != r.kind_flags:
+    span = look_up(s, s.first | BASE_BIT)
+    if span < 0 or row_at(s, span).use != s.op_flags:
         return NO_SPAN
-    if r.kind_flags != 0 and not put_off(g, r.p, np.uint64(2 * row + 1)):
-        return manual_freed(s, made, g, r.p, row)
+    if s.op_flags != 0 and not put_off(s, 2 * span + 1):
+        return manual_freed(s, span)
     return FINE
 
 
 @kjit
-def put_off(g, p, what):
-    """Whether ``what`` waits until the allocation that P ``p`` is in the middle of is recorded. Modifies later, doing."""
-    waits = g.doing[p, LATER]
-    if g.doing[p, INSIDE] == 0 or waits == MAX_LATER:
+def put_off(s, what):
+    """Whether ``what`` waits until the allocation that its P is in the middle of is recorded. Modifies procs."""
+    p = proc(s, s.on_p)
+    if p.inside == 0 or p.waits == MAX_LATER:
         return False
-    g.later[p, waits] = what
-    g.doing[p, LATER] = waits + 1
+    p.later[p.waits] = what
+    p.waits += 1
     return True
 
 
 @kjit
-def manual_allocated(s, made, g, p, row):
-    """SPAN_ALLOC of span ``row``. Modifies s, the columns."""
-    e = emit(s, made, SPAN_ALLOC, p, g.span_type[row], made.span_npages[row])
-    made.addr[e], made.scav[e] = made.span_base[row], made.span_scav[row]
-    made.needzero[e] = made.span_needzero[row]
-    made.span_event[row] = e
+def manual_allocated(s, span):
+    """SPAN_ALLOC of ``span``. Modifies s, the columns."""
+    e = emit(s, SPAN_ALLOC, row_at(s, span).use, span_npages(s, span))
+    set_addr(s, e, span_base(s, span))
+    set_scav(s, e, span_scav(s, span))
+    set_needzero(s, e, span_needzero(s, span))
+    set_span_event(s, span, e)
 
 
 @kjit
-def manual_freed(s, made, g, p, row):
-    """SPAN_FREE of span ``row``. Modifies s, the columns."""
-    if made.span_event[row] < 0 or g.span_type[row] == 0:
+def manual_freed(s, span):
+    """SPAN_FREE of ``span``. Modifies s, the columns."""
+    row = row_at(s, span)
+    if span_event(s, span) < 0 or row.use == 0:
         return NO_SPAN
-    e = emit(s, made, SPAN_FREE, p, g.span_type[row], made.span_npages[row])
-    made.ref[e] = made.span_event[row]
-    g.span_type[row] = 0
+    e = emit(s, SPAN_FREE, row.use, span_npages(s, span))
+    set_ref(s, e, span_event(s, span))
+    row.use = 0
     return FINE
 
 
 @kinline
-def cache_of(r):
+def cache_owner(s):
     """Return whose mcache a record is about: without a P, before there are any, it is the one that P 0 gets."""
-    return np.int64(0) if r.p == np.int64(NO_P) else r.p
+    return np.int64(0) if s.on_p == np.int64(NO_P) else s.on_p
 
 
 @kjit
-def span_of_object(made, g, r):
-    """Return the span in which P ``r.p`` allocated, or a fault, negative."""
-    large = r.spanclass < 2
-    row = g.waiting[r.p] if large else g.refilled[cache_of(r), r.spanclass]
-    if row < 0:
+def span_of_object(s):
+    """Return the span in which the record's P allocated, or a fault, negative."""
+    span = proc(s, s.on_p).waiting
+    if s.spanclass >= LARGE:
+        span = proc(s, cache_owner(s)).refilled[s.spanclass]
+    if span < 0:
         return -NO_REFILL
-    base = made.span_base[row]
-    if np.int64(made.span_class[row]) != r.spanclass:
+    if np.int64(span_class(s, span)) != s.spanclass:
         return -BAD_CLASS
-    if r.first < base or r.first - base >= made.span_npages[row] * np.uint64(PAGE_SIZE):
+    base = span_base(s, span)
+    if s.first < base or s.first - base >= span_npages(s, span) * np.uint64(PAGE_SIZE):
         return -OUTSIDE
-    return row
+    return span
 
 
 @kjit
-def object_allocated(s, made, g, r):
+def object_allocated(s):
     """MALLOC. Modifies all."""
-    if r.spanclass >= SPAN_CLASSES:
+    if s.spanclass >= SPAN_CLASSES:
         return BAD_CLASS
-    p, e = r.p, s.event
-    if r.kind_flags & TINY_HIT != 0:
-        if look_up(g, r.first & TINY_MASK) < 0:
+    if s.op_flags & TINY_HIT != 0:
+        if look_up(s, s.first & TINY_BLOCK) < 0:
             return NOT_TINY
     else:
-        slot = r.first - HEADER if r.kind_flags & BEHIND_HEADER != 0 else r.first
-        row = span_of_object(made, g, r)
-        if row < 0:
-            return -row
-        if slot & WORD_MASK != np.uint64(0) or look_up(g, slot) >= 0:
+        slot = s.first - HEADER if s.op_flags & BEHIND_HEADER != 0 else s.first
+        span = span_of_object(s)
+        if span < 0:
+            return -span
+        if slot & IN_WORD != NOTHING or look_up(s, slot) >= 0:
             return TWICE
-        put_entry(s, g, slot, e)
-        g.last_object[row] = e
-    emit(s, made, MALLOC, p, r.kind_flags & (NOSCAN_NEEDZERO | BLACK), r.second)
-    made.addr[e] = r.first
-    made.credit[e] = g.doing[p, CREDIT]
-    g.doing[p, CREDIT] = 0
-    return allocation_done(s, made, g, p, e)
+        put_entry(s, slot, s.event)
+        row_at(s, span).last_object = s.event
+    e = emit(s, MALLOC, s.op_flags & NOSCAN_NEEDZERO_BLACK, s.second)
+    p = proc(s, s.on_p)
+    set_addr(s, e, s.first)
+    set_credit(s, e, p.credit)
+    p.credit = 0
+    span = p.waiting
+    while span >= 0:
+        set_span_event(s, span, e)
+        span = row_at(s, span).behind
+    p.waiting = -1
+    p.inside = 0
+    return end_waiting(s)
 
 
 @kjit
-def allocation_done(s, made, g, p, e):
-    """Event ``e`` ends an allocation: spans that waited for it are its own, others follow. Modifies all."""
-    row = g.waiting[p]
-    while row >= 0:
-        made.span_event[row] = e
-        row = g.waits_behind[row]
-    g.waiting[p] = -1
-    g.doing[p, INSIDE] = 0
-    fault = FINE
-    for k in range(g.doing[p, LATER]):
-        row = np.int64(g.later[p, k] >> np.uint64(1))
-        if g.later[p, k] & np.uint64(1) == np.uint64(0):
-            manual_allocated(s, made, g, p, row)
+def end_waiting(s):
+    """Make the events that waited for the end of an allocation on the record's P. Modifies all."""
+    p, fault = proc(s, s.on_p), FINE
+    for k in range(p.waits):
+        span = p.later[k] >> 1
+        if p.later[k] & 1 == 0:
+            manual_allocated(s, span)
         elif fault == FINE:
-            fault = manual_freed(s, made, g, p, row)
-    g.doing[p, LATER] = 0
+            fault = manual_freed(s, span)
+    p.waits = 0
     return fault
 
 
 @kinline
-def is_dead(data, r, i):
-    """Whether slot ``i`` of a swept span is among the dead."""
-    form = r.kind_flags >> 1
+def is_dead(s, i):
+    """Whether slot ``i`` of the swept span is among the dead."""
+    form = s.op_flags >> 1
     if form == FORM_BITS:
-        return (np.int64(data[r.bits_at + (i >> 3)]) >> (i & 7)) & 1 != 0
+        return (np.int64(data_byte(s, s.bits_at + (i >> 3))) >> (i & 7)) & 1 != 0
     return form == FORM_ALL
 
 
 @kjit
-def span_swept(s, made, g, data, r):
+def span_swept(s):
     """A span is swept: its dead, and what a reclaimer found kept. Modifies all."""
-    p, row = r.p, look_up(g, r.first | BASE_BIT)
-    if row < 0 or np.int64(made.span_class[row]) != r.spanclass:
+    p, span = proc(s, s.on_p), look_up(s, s.first | BASE_BIT)
+    if span < 0 or np.int64(span_class(s, span)) != s.spanclass:
         return NO_SPAN
-    if g.doing[p, LAST_SWEEPONE] >= 0 and r.kind_flags & 1 == 0:
-        made.addr[g.doing[p, LAST_SWEEPONE]] = r.first
-    elem = g.elem_size[r.spanclass >> 1] if r.spanclass >= 2 else np.int64(PAGE_SIZE)
-    slots = np.int64(r.second) if r.spanclass >= 2 else 1
-    inline = elem >= s.inline_low and elem <= s.inline_high
-    reclaiming = g.doing[p, RECLAIMING] != 0 and not inline
-    none = r.kind_flags >> 1 == FORM_NONE
-    if none and not reclaiming:
+    if p.sweepone >= 0 and s.op_flags & 1 == 0:
+        set_addr(s, p.sweepone, s.first)
+    nbytes = elem_size(s, s.spanclass >> 1)
+    inline = nbytes >= s.inline_low and nbytes <= s.inline_high
+    reclaiming = p.reclaiming != 0 and not inline
+    if s.op_flags >> 1 == FORM_NONE and not reclaiming:
         return FINE
-    if s.collection == 0:
-        return NO_COLLECTION
-    found = np.int64(0)
-    for i in range(slots):
-        at = find_entry(g, r.first + np.uint64(i * elem))
-        e = g.values[at] - 1
-        if is_dead(data, r, i):
-            if e >= 0:
-                made.dead[s.dead] = e
-                s.dead += 1
-                found += 1
-                remove_entry(s, g, at)
-            elif r.kind_flags >> 1 == FORM_BITS:
-                return NO_OBJECT
-        elif reclaiming and e >= 0:
-            made.revived[s.kept] = e
-            s.kept += 1
-    return FINE if np.uint64(found) == r.third else OTHER_COUNT
+    return NO_COLLECTION if s.collection == 0 else slots_swept(s, nbytes, reclaiming)
 
 
 @kjit
-def collection_ends(s, made, p):
+def slots_swept(s, nbytes, reclaiming):
+    """Look at each slot of the swept span, of ``nbytes`` bytes each. Modifies s, entries, dead, revived."""
+    found = s.died
+    for i in range(np.int64(s.second) if s.spanclass >= LARGE else 1):
+        at = find_entry(s, s.first + np.uint64(i * nbytes))
+        e = entry_at(s, at).value - 1
+        if is_dead(s, i):
+            if e >= 0:
+                set_dead(s, s.died, e)
+                s.died += 1
+                remove_entry(s, at)
+            elif s.op_flags >> 1 == FORM_BITS:
+                return NO_OBJECT
+        elif reclaiming and e >= 0:
+            set_revived(s, s.kept, e)
+            s.kept += 1
+    return FINE if np.uint64(s.died - found) == s.third else OTHER_COUNT
+
+
+@kjit
+def sweep_begins(s):
     """SWEEP_START. Modifies s, the columns, the offsets."""
-    e = emit(s, made, SWEEP_START, p, 0, np.uint64(0))
     k = s.collection
-    made.ref[e] = k
-    made.dead_offsets[k], made.page_marked_offsets[k], made.revived_offsets[k] = s.dead, s.marked, s.kept
+    set_ref(s, emit(s, SWEEP_START, 0, NOTHING), k)
+    set_dead_offset(s, k, s.died)
+    set_page_marked_offset(s, k, s.marked)
+    set_revived_offset(s, k, s.kept)
     s.collection = k + 1
 
 
 @kjit
-def page_is_marked(s, made, g, r):
+def page_is_marked(s):
     """A span's page mark is set: an object of it stands for it. Modifies s, page_marked."""
-    row = look_up(g, r.first | BASE_BIT)
-    if row < 0 or g.last_object[row] < 0:
+    span = look_up(s, s.first | BASE_BIT)
+    if span < 0 or row_at(s, span).last_object < 0:
         return NO_SPAN
     if s.collection == 0:
         return NO_COLLECTION
-    made.page_marked[s.marked] = g.last_object[row]
+    set_page_marked(s, s.marked, row_at(s, span).last_object)
     s.marked += 1
     return FINE
 
 
 @kjit
-def cache_changes(s, made, g, r):
-    """An mcache gets a span, or gives all back. Modifies all."""
-    if r.kind == MCACHE_FLUSHED:
-        g.refilled[cache_of(r), :] = -1
-        emit(s, made, MCACHE_FLUSH, r.p, 0, np.uint64(0))
-        return FINE
-    row = look_up(g, r.first | BASE_BIT)
-    if row < 0 or r.spanclass >= SPAN_CLASSES or np.int64(made.span_class[row]) != r.spanclass:
+def cache_emptied(s):
+    """MCACHE_FLUSH. Modifies s, the columns, procs."""
+    refilled = proc(s, cache_owner(s)).refilled
+    for k in range(SPAN_CLASSES):
+        refilled[k] = -1
+    emit(s, MCACHE_FLUSH, 0, NOTHING)
+
+
+@kjit
+def cache_refilled(s):
+    """An allocation has got a span for the mcache. Modifies procs."""
+    span = look_up(s, s.first | BASE_BIT)
+    if span < 0 or s.spanclass >= SPAN_CLASSES or np.int64(span_class(s, span)) != s.spanclass:
         return NO_SPAN
-    g.refilled[cache_of(r), r.spanclass] = row
-    g.doing[r.p, INSIDE] = 1
+    proc(s, cache_owner(s)).refilled[s.spanclass] = span
+    proc(s, s.on_p).inside = 1
     return FINE
 
 
 @kjit
-def sweep_one(s, made, g, r):
-    """SWEEPONE, or one more that an allocation owes. Modifies s, the columns, doing."""
-    if r.kind_flags == BY_CREDIT:
-        g.doing[r.p, CREDIT] += 1
+def sweeps_one(s):
+    """SWEEPONE, whose event is returned; or one more that an allocation owes, then -1. Modifies s, the columns, procs."""
+    if s.op_flags == BY_CREDIT:
+        proc(s, s.on_p).credit += 1
         return np.int64(-1)
-    return emit(s, made, SWEEPONE, r.p, r.kind_flags, np.uint64(0))
+    return emit(s, SWEEPONE, s.op_flags, NOTHING)
 
 
 @kjit
-def other_event(s, made, g, r):
-    """What needs nothing of what is kept, or little. Modifies s, the columns."""
-    if r.kind == SCAVENGED:
-        e = emit(s, made, SCAVENGE, r.p, 0, r.third & LOW_WORD)
-        made.addr[e], made.scav[e] = r.first, r.second
-    elif r.kind == PCACHE_FLUSHED:
-        emit(s, made, PCACHE_FLUSH, r.p, 0, np.uint64(0))
-    elif r.kind == ENSURES_SWEPT:
-        row = look_up(g, r.first | BASE_BIT)
-        e = emit(s, made, ENSURE_SWEPT, r.p, 0, np.uint64(0))
-        made.ref[e] = g.last_object[row] if row >= 0 else -1
-    elif r.kind == PHASE and r.kind_flags == MARKING:
-        emit(s, made, GC_START, r.p, 0, np.uint64(0))
-    elif r.kind == RECLAIMS:
-        g.doing[r.p, RECLAIMING] = 1
+def other_record(s):
+    """What needs little of what is kept. Modifies s, the columns."""
+    if s.op == SCAVENGED:
+        e = emit(s, SCAVENGE, 0, s.third & LOW_WORD)
+        set_addr(s, e, s.first)
+        set_scav(s, e, s.second)
+    elif s.op == PCACHE_FLUSHED:
+        emit(s, PCACHE_FLUSH, 0, NOTHING)
+    elif s.op == ENSURES_SWEPT:
+        span = look_up(s, s.first | BASE_BIT)
+        e = emit(s, ENSURE_SWEPT, 0, NOTHING)
+        if span >= 0:
+            set_ref(s, e, row_at(s, span).last_object)
+    elif s.op == PHASE and s.op_flags == MARKING:
+        emit(s, GC_START, 0, NOTHING)
+    elif s.op == RECLAIMS:
+        proc(s, s.on_p).reclaiming = 1
 
 
 @kjit
-def take_record(s, made, g, data, r):
-    """Make of one record what it means; return what is wrong with it, or FINE. Modifies all."""
-    kind, fault, sweepone = r.kind, FINE, np.int64(-1)
-    if kind == ALLOCATED:
-        fault = object_allocated(s, made, g, r)
-    elif kind == SWEPT:
-        fault = span_swept(s, made, g, data, r)
-    elif kind == SPAN_ALLOCATED:
-        fault = span_allocated(s, made, g, r)
-    elif kind == SPAN_FREED:
-        fault = span_freed(s, made, g, r)
-    elif kind == PAGE_MARKED:
-        fault = page_is_marked(s, made, g, r)
-    elif kind == MCACHE_FLUSHED or kind == REFILLED:
-        fault = cache_changes(s, made, g, r)
-    elif kind == SWEEPS_ONE:
-        sweepone = sweep_one(s, made, g, r)
-    elif kind == SWEEPGEN:
-        collection_ends(s, made, r.p)
+def take_record(s):
+    """Make of the record that has been read what it means; return what is wrong with it, or FINE. Modifies all."""
+    op, fault, sweepone = s.op, FINE, np.int64(-1)
+    if op == ALLOCATED:
+        fault = object_allocated(s)
+    elif op == SWEPT:
+        fault = span_swept(s)
+    elif op == SPAN_ALLOCATED:
+        fault = span_allocated(s)
+    elif op == SPAN_FREED:
+        fault = span_freed(s)
+    elif op == PAGE_MARKED:
+        fault = page_is_marked(s)
+    elif op == REFILLED:
+        fault = cache_refilled(s)
+    elif op == MCACHE_FLUSHED:
+        cache_emptied(s)
+    elif op == SWEEPS_ONE:
+        sweepone = sweeps_one(s)
+    elif op == SWEEPGEN:
+        sweep_begins(s)
     else:
-        other_event(s, made, g, r)
-    g.doing[r.p, LAST_SWEEPONE] = sweepone
+        other_record(s)
+    proc(s, s.on_p).sweepone = sweepone
     return fault
 
 
 @kentry
-def convert_block(b, start, stop, r, s, made, g):
+def convert_block(s, start, stop):
     """Convert the records from byte ``start`` to ``stop``, which have been scanned; return where it stopped.
 
-    ``s.fault`` says why: NEEDS_ROOM asks for a larger hash table or more room in ``revived``, before anything was done.
+    ``s.fault`` says why: NEEDS_ROOM asks for more entries, or for more rows of ``revived``, before anything was done.
     Modifies all.
     """
     at = np.int64(start)
     while at < stop:
-        if 2 * s.used + 2 > g.keys.shape[0] or s.kept + MAX_SLOTS > made.revived.shape[0]:
+        if 2 * s.used + 2 > s.entries_len or s.kept + MAX_SLOTS > s.revived_len:
             s.fault = NEEDS_ROOM
             return at
-        read_record(b, at, stop, r)
-        s.fault = take_record(s, made, g, b.data, r)
+        read_record(s, at, stop)
+        s.fault = take_record(s)
         if s.fault != FINE:
             return at
-        at = r.next_at
+        at = s.next_at
     return at

@@ -48,7 +48,10 @@ FREED = "\trecPut(recSpanFree, uint8(typ), 0, uint64(s.base()), uint64(s.npages)
 COMMON = [
     Patch("mheap.go", BEFORE, "\th.setSpans(s.base(), npages, s)\n\n\tif !typ.manual() {", SPAN),
     Patch(
-        "mheap.go", AFTER, "func (h *mheap) reclaim(npage uintptr) {\n", "\trecPut(recReclaim, 0, 0, 0, uint64(npage))\n"
+        "mheap.go",
+        AFTER,
+        "func (h *mheap) reclaim(npage uintptr) {\n",
+        "\trecPut(recReclaim, 0, 0, 0, uint64(npage))\n",
     ),
     Patch(
         "mpagecache.go",
@@ -169,6 +172,7 @@ GO127 = [
     Patch("proc.go", AFTER, "\n\tcheckfds()\n", "\trecDecide()\n", "func schedinit() {\n"),
 ]
 
+
 class Version(NamedTuple):
     """What one Go release needs."""
 
@@ -182,9 +186,7 @@ class Version(NamedTuple):
 
 VERSIONS = {
     "go1.19": Version(19, GO119, "runtime/internal/atomic", ""),
-    "go1.27": Version(
-        27, GO127, "internal/runtime/atomic", "nosizespecializedmalloc,norandomizedheapbase64"
-    ),
+    "go1.27": Version(27, GO127, "internal/runtime/atomic", "nosizespecializedmalloc,norandomizedheapbase64"),
 }
 
 
