@@ -26,6 +26,7 @@ const (
 	recBufBytes    = 1 << 18
 	recLargest     = 512 // bytes of the largest record: a sweep with the bitmap of 1,024 objects
 	recNoP         = 255
+	recBackground  = 2       // who asks for a sweepone
 	recPatience    = 1 << 22 // turns of the lock that a dying process waits for another thread
 
 	recOpenFlags = 0x1 | 0x40 | 0x80 | 0x80000 // O_WRONLY, O_CREAT, O_EXCL, O_CLOEXEC
@@ -58,17 +59,18 @@ const (
 )
 
 var (
-	recState  uint32
-	recLocked uint32
-	recFd     int32
-	recBlocks uint32
-	recCount  uint32 // records in the buffer
-	recBefore uint64 // records in blocks already written
-	recN      uintptr
-	recLast   [256]uint64 // last object by span class; at 255 the last address of anything else
-	recBuf    [recBufBytes + 8]byte
-	recHead   [recHeaderBytes]byte
-	recPath   [4096]byte
+	recState   uint32
+	recLocked  uint32
+	recFd      int32
+	recBlocks  uint32
+	recCount   uint32 // records in the buffer
+	recDrained uint32 // the sweepgen in which the background sweeper found nothing left
+	recBefore  uint64 // records in blocks already written
+	recN       uintptr
+	recLast    [256]uint64 // last object by span class; at 255 the last address of anything else
+	recBuf     [recBufBytes + 8]byte
+	recHead    [recHeaderBytes]byte
+	recPath    [4096]byte
 )
 
 // recB2i returns 1 for true.
@@ -88,9 +90,16 @@ func recPut(op, flags, aux uint8, a, b uint64) {
 	if recState == recOff {
 		return
 	}
+	recPutFor(recP(), op, flags, aux, a, b)
+}
+
+// recPutFor records what concerns P p, whoever does it.
+//
+//go:nosplit
+func recPutFor(p, op, flags, aux uint8, a, b uint64) {
 	recAcquire()
 	if recState != recOff {
-		recEncode(op, flags, aux, a, b)
+		recEncode(p, op, flags, aux, a, b)
 		recEndRecord()
 	}
 	recRelease()
@@ -105,7 +114,7 @@ func recPut3(op, flags, aux uint8, a, b, c uint64) {
 	}
 	recAcquire()
 	if recState != recOff {
-		recEncode(op, flags, aux, a, b)
+		recEncode(recP(), op, flags, aux, a, b)
 		recUvarint(c)
 		recEndRecord()
 	}
@@ -128,7 +137,7 @@ func recSwept(s *mspan, preserve bool, nalloc uint16) {
 	}
 	recAcquire()
 	if recState != recOff {
-		recEncode(recSweepSpan, recB2i(preserve)|form<<1, uint8(s.spanclass), uint64(s.base()), uint64(s.nelems))
+		recEncode(recP(), recSweepSpan, recB2i(preserve)|form<<1, uint8(s.spanclass), uint64(s.base()), uint64(s.nelems))
 		recUvarint(dead)
 		if form == 2 {
 			recDeadBits(s)
@@ -168,10 +177,47 @@ func recSpanSort(typ spanAllocType, class spanClass) uint8 {
 	return uint8(class)
 }
 
-// recSweeponeFor records who asks for a sweepone, and does it.
+// recSweeponeFor records who asks for a sweepone, and does it. The background sweeper asks again and again while other
+// Ps still sweep what they have taken; once there was nothing left for it, that is left out.
 func recSweeponeFor(who uint8) uintptr {
-	recPut(recSweepone, who, 0, 0, 0)
-	return sweepone()
+	background := who == recBackground
+	if !background || recDrained != mheap_.sweepgen {
+		recPut(recSweepone, who, 0, 0, 0)
+	}
+	gen := mheap_.sweepgen
+	npages := sweepone()
+	if background && npages == ^uintptr(0) {
+		recDrained = gen
+	}
+	return npages
+}
+
+// recMcacheFlushed records that c gives its spans back. A P that does nothing has that done by another.
+func recMcacheFlushed(c *mcache) {
+	if recState == recOff {
+		return
+	}
+	p := recP()
+	for _, other := range allp {
+		if other != nil && other.mcache == c {
+			p = uint8(other.id)
+		}
+	}
+	recPutFor(p, recMcacheFlush, 0, 0, 0, 0)
+}
+
+// recPcacheFlushed records that c gives its pages back, c as for recMcacheFlushed.
+func recPcacheFlushed(c *pageCache) {
+	if recState == recOff {
+		return
+	}
+	p := recP()
+	for _, other := range allp {
+		if other != nil && &other.pcache == c {
+			p = uint8(other.id)
+		}
+	}
+	recPutFor(p, recPcacheFlush, 0, 0, uint64(c.base), 0)
 }
 
 //go:nosplit
@@ -190,18 +236,25 @@ func recRelease() {
 	atomic.Store(&recLocked, 0)
 }
 
+// recP returns the P that runs this.
+//
+//go:nosplit
+func recP() uint8 {
+	gp := getg()
+	if gp == nil || gp.m == nil || gp.m.p == 0 {
+		return recNoP
+	}
+	id := gp.m.p.ptr().id
+	if id >= recNoP {
+		recFail("more than 255 Ps")
+	}
+	return uint8(id)
+}
+
 // recEncode appends kind, P, flags, aux and two numbers: the address as the distance to the last one of its sort.
 //
 //go:nosplit
-func recEncode(op, flags, aux uint8, a, b uint64) {
-	p := uint8(recNoP)
-	if gp := getg(); gp != nil && gp.m != nil && gp.m.p != 0 {
-		id := gp.m.p.ptr().id
-		p = uint8(id)
-		if id >= recNoP {
-			recFail("more than 255 Ps")
-		}
-	}
+func recEncode(p, op, flags, aux uint8, a, b uint64) {
 	sort := 255
 	if op == recMalloc {
 		sort = int(aux)

@@ -57,7 +57,7 @@ COMMON = [
         "mpagecache.go",
         BEFORE,
         "\tci := chunkIndex(c.base)\n\tpi := chunkPageIndex(c.base)\n\n\t// This method",
-        "\trecPut(recPcacheFlush, 0, 0, uint64(c.base), 0)\n",
+        "\trecPcacheFlushed(c)\n",
     ),
     Patch(
         "mgcscavenge.go",
@@ -78,7 +78,7 @@ COMMON = [
     _sweepone("mgc.go", "\tfor trigger.test() && ", " != ^uintptr(0) {\n", 5),
     _sweepone("mgc.go", "\t\tfor ", " != ^uintptr(0) {\n", 6),
     Patch("mgc.go", AFTER, "func setGCPhase(x uint32) {\n", "\trecPut(recPhase, uint8(x), 0, 0, 0)\n"),
-    Patch("mcache.go", AFTER, "func (c *mcache) releaseAll() {\n", "\trecPut(recMcacheFlush, 0, 0, 0, 0)\n"),
+    Patch("mcache.go", AFTER, "func (c *mcache) releaseAll() {\n", "\trecMcacheFlushed(c)\n"),
     Patch("mcache.go", BEFORE, "\tc.alloc[spc] = s\n", "\trecPut(recRefill, 0, uint8(spc), uint64(s.base()), 0)\n"),
     Patch(
         "proc.go",
