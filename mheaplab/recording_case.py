@@ -126,10 +126,15 @@ class _Conversion:
         return Case(self.recording.path.stem, go, events, self._truth(n) if truth else None)
 
     def _truth(self, n):
-        """Return what Go did. A span whose allocation was never recorded, since the program ended, is left out."""
-        done = self._column("span_event", self.at["span"]) >= 0
+        """Return what Go did; of spans, in the order of their events, since that is when the twin allocates them.
+
+        A span whose allocation was never recorded, since the program ended, is left out.
+        """
+        event = self._column("span_event", self.at["span"])
+        order = np.argsort(event, kind="stable")
+        order = order[self._column("size", n)[event[order]] > 0]
         found = {name: self._column(name, n) for name in TRUTH if not name.startswith("span_")}
-        found |= {name: self._column(name, len(done))[done] for name in TRUTH if name.startswith("span_")}
+        found |= {name: self._column(name, len(event))[order] for name in TRUTH if name.startswith("span_")}
         for array in found.values():
             array.flags.writeable = False
         return found

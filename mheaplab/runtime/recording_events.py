@@ -4,11 +4,10 @@ A recording says where everything was; a case names objects and spans by the eve
 Go's heap went along, which event's object is in each slot and which span begins at each base (one hash table: slots
 have even addresses, and a base stands with its lowest bit set), and for each P what it is in the middle of:
 
-* spans that it allocated belong to the allocation that it is about to record;
+* an allocation is recorded when it is done, but what it takes from the heap, it takes earlier: so its event begins when
+  it gets a span, and what follows on other Ps, or where a stack grows in the middle of it, stands after it;
 * a sweepone made to pay an allocation's sweep debt is counted in that allocation (``credit``), any other is an event,
   and the span swept next on that P is what it found;
-* where a stack grows in the middle of an allocation, the runtime may allocate or free a stack span there; such spans
-  wait until the allocation is recorded, since nothing in the rest of it touches the heap;
 * while it reclaims pages, spans that it sweeps and that keep objects have been taken for empty ones: what they keep
   waits for a finalizer (``revived``).
 
@@ -43,7 +42,6 @@ from .recording_bytes import (
     read_record,
 )
 from .recording_tables import (
-    MAX_LATER,
     SPAN_CLASSES,
     data_byte,
     elem_size,
@@ -105,11 +103,13 @@ NOSCAN_NEEDZERO_BLACK, TINY_HIT, BEHIND_HEADER = 7, 8, 16
 """Flags of an ALLOCATED record; the first three are those of a MALLOC."""
 SPAN_USE = 7
 """The bits of a span's flags that say what it is for: 0 objects; the next says whether its memory may be dirty."""
+FREED = 255
+"""What a span is for that is no manual one any more."""
 LARGE = 2
 """Span classes below are those of large objects, which have a span each."""
 BY_CREDIT, MARKING = 1, 1
 """Flags of a SWEEPS_ONE and of a PHASE record."""
-NOTHING, ONE = np.uint64(0), np.uint64(1)
+NOTHING = np.uint64(0)
 BASE_BIT = np.uint64(1)
 HEADER, TINY_BLOCK = np.uint64(8), ~np.uint64(15)
 IN_PAGE, IN_WORD = np.uint64(8191), np.uint64(7)
@@ -148,12 +148,21 @@ def span_allocated(s):
     row, p = row_at(s, span), proc(s, s.on_p)
     row.last_object, row.use = -1, use
     put_entry(s, s.first | BASE_BIT, span)
-    if use == 0:
-        row.behind, p.waiting = p.waiting, span
-        p.inside, p.reclaiming = 1, 0
-    elif not put_off(s, 2 * span):
+    if use != 0:
         manual_allocated(s, span)
+        return FINE
+    allocation_begins(s)
+    p.taken, p.reclaiming = span, 0
+    set_span_event(s, span, p.begun)
     return FINE
+
+
+@kjit
+def allocation_begins(s):
+    """Keep an event for the allocation that the record's P is in the middle of. Modifies s, the columns, procs."""
+    p = proc(s, s.on_p)
+    if p.begun < 0:
+        p.begun = emit(s, ENSURE_SWEPT, 0, NOTHING)
 
 
 @kjit
@@ -162,20 +171,12 @@ def span_freed(s):
     span = look_up(s, s.first | BASE_BIT)
     if span < 0 or row_at(s, span).use != s.op_flags:
         return NO_SPAN
-    if s.op_flags != 0 and not put_off(s, 2 * span + 1):
-        return manual_freed(s, span)
+    if s.op_flags == 0:
+        return FINE
+    e = emit(s, SPAN_FREE, s.op_flags, span_npages(s, span))
+    set_ref(s, e, span_event(s, span))
+    row_at(s, span).use = FREED
     return FINE
-
-
-@kjit
-def put_off(s, what):
-    """Whether ``what`` waits until the allocation that its P is in the middle of is recorded. Modifies procs."""
-    p = proc(s, s.on_p)
-    if p.inside == 0 or p.waits == MAX_LATER:
-        return False
-    p.later[p.waits] = what
-    p.waits += 1
-    return True
 
 
 @kjit
@@ -188,18 +189,6 @@ def manual_allocated(s, span):
     set_span_event(s, span, e)
 
 
-@kjit
-def manual_freed(s, span):
-    """SPAN_FREE of ``span``. Modifies s, the columns."""
-    row = row_at(s, span)
-    if span_event(s, span) < 0 or row.use == 0:
-        return NO_SPAN
-    e = emit(s, SPAN_FREE, row.use, span_npages(s, span))
-    set_ref(s, e, span_event(s, span))
-    row.use = 0
-    return FINE
-
-
 @kinline
 def cache_owner(s):
     """Return whose mcache a record is about: without a P, before there are any, it is the one that P 0 gets."""
@@ -209,7 +198,7 @@ def cache_owner(s):
 @kjit
 def span_of_object(s):
     """Return the span in which the record's P allocated, or a fault, negative."""
-    span = proc(s, s.on_p).waiting
+    span = proc(s, s.on_p).taken
     if s.spanclass >= LARGE:
         span = proc(s, cache_owner(s)).refilled[s.spanclass]
     if span < 0:
@@ -237,34 +226,18 @@ def object_allocated(s):
             return -span
         if slot & IN_WORD != NOTHING or look_up(s, slot) >= 0:
             return TWICE
-        put_entry(s, slot, s.event)
-        row_at(s, span).last_object = s.event
-    e = emit(s, MALLOC, s.op_flags & NOSCAN_NEEDZERO_BLACK, s.second)
+        allocation_begins(s)
+        put_entry(s, slot, proc(s, s.on_p).begun)
+        row_at(s, span).last_object = proc(s, s.on_p).begun
+    allocation_begins(s)
     p = proc(s, s.on_p)
-    set_addr(s, e, s.first)
-    set_credit(s, e, p.credit)
-    p.credit = 0
-    span = p.waiting
-    while span >= 0:
-        set_span_event(s, span, e)
-        span = row_at(s, span).behind
-    p.waiting = -1
-    p.inside = 0
-    return end_waiting(s)
-
-
-@kjit
-def end_waiting(s):
-    """Make the events that waited for the end of an allocation on the record's P. Modifies all."""
-    p, fault = proc(s, s.on_p), FINE
-    for k in range(p.waits):
-        span = p.later[k] >> 1
-        if p.later[k] & 1 == 0:
-            manual_allocated(s, span)
-        elif fault == FINE:
-            fault = manual_freed(s, span)
-    p.waits = 0
-    return fault
+    set_kind(s, p.begun, MALLOC)
+    set_flags(s, p.begun, s.op_flags & NOSCAN_NEEDZERO_BLACK)
+    set_size(s, p.begun, s.second)
+    set_addr(s, p.begun, s.first)
+    set_credit(s, p.begun, p.credit)
+    p.credit, p.taken, p.begun = 0, -1, -1
+    return FINE
 
 
 @kinline
@@ -352,13 +325,13 @@ def cache_refilled(s):
     if span < 0 or s.spanclass >= SPAN_CLASSES or np.int64(span_class(s, span)) != s.spanclass:
         return NO_SPAN
     proc(s, cache_owner(s)).refilled[s.spanclass] = span
-    proc(s, s.on_p).inside = 1
+    allocation_begins(s)
     return FINE
 
 
 @kjit
 def sweeps_one(s):
-    """SWEEPONE, whose event is returned; or one more that an allocation owes, then -1. Modifies s, the columns, procs."""
+    """SWEEPONE, whose event is returned, or one that an allocation owes, then -1. Modifies s, the columns, procs."""
     if s.op_flags == BY_CREDIT:
         proc(s, s.on_p).credit += 1
         return np.int64(-1)

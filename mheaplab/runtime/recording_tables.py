@@ -1,8 +1,8 @@
 """recording_tables: what reading a recording works on: one record, and the tables whose addresses it holds.
 
-The tables are the file's bytes; the columns of the case that is made, and of its truth; and what is kept meanwhile: for
-each P what it is in the middle of, for each span what is still asked about it, and a hash table from addresses to events
-and spans.  ``RecordingState`` holds the arrays themselves, and makes them larger.
+The tables are the file's bytes; the columns of the case that is made, and of its truth; and what is kept meanwhile:
+for each P what it is in the middle of, for each span what is still asked about it, and a hash table from addresses to
+events and spans.  ``RecordingState`` holds the arrays themselves, and makes them larger.
 """
 
 import numpy as np
@@ -18,8 +18,6 @@ SPAN_CLASSES = 2 * 68
 ALL_PS = 256
 SORTS = 256
 """Sorts of addresses: span classes, and at the end all others."""
-MAX_LATER = 16
-"""Stack spans that may wait for one allocation; if there are more, they do not wait."""
 
 COLUMNS = {
     "kind": "u1", "p": "u1", "flags": "u1", "size": "u8", "ref": "i8", "credit": "u4",
@@ -33,17 +31,14 @@ COLUMNS = {
 WORDS = {"data": "u1", "last": "u8", "elem_size": "i8"} | COLUMNS
 
 PROC = struct(
-    ("inside", "i8"),  # 1: in the middle of an allocation that has got its span
+    ("begun", "i8"),  # the event of an allocation that has got its span and is not recorded yet, or -1
     ("credit", "i8"),  # sweepone calls that its next allocation owed
     ("sweepone", "i8"),  # the event, if the record before is one; else -1
     ("reclaiming", "i8"),  # 1: it reclaims pages before it takes a span
-    ("waiting", "i8"),  # the last span that waits for an allocation, or -1
-    ("waits", "i8"),  # entries in later
-    ("later", "i8", (MAX_LATER,)),  # 2 * span, and 1 if the span is freed
+    ("taken", "i8"),  # the last span taken for that allocation, or -1
     ("refilled", "i8", (SPAN_CLASSES,)),  # spans in its mcache, or -1
 )
 ROW = struct(
-    ("behind", "i8"),  # another span that waits for the same allocation, or -1
     ("last_object", "i8"),  # the last allocation that opened a slot in it, or -1
     ("use", "i8"),  # 0: objects; else manual
 )
@@ -193,7 +188,7 @@ class RecordingState:
         for name, dtype in COLUMNS.items():
             self.set_table(name, np.zeros(rows[name], dtype))
         procs = np.zeros(ALL_PS, PROC)
-        for name in ("sweepone", "waiting", "refilled"):
+        for name in ("begun", "sweepone", "taken", "refilled"):
             procs[name] = -1
         self.set_table("procs", procs)
         self.set_table("elem_size", make_classes()[0])

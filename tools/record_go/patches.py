@@ -99,7 +99,8 @@ GO119 = [
         "malloc.go",
         AFTER,
         "\t\t\t\tc.tinyAllocs++\n",
-        "\t\t\t\trecPut(recMalloc, 1|recB2i(needzero)<<1|8, uint8(tinySpanClass), uint64(uintptr(x)), uint64(userSize))\n",
+        "\t\t\t\trecPut(recMalloc, 1|recB2i(needzero)<<1|8, uint8(tinySpanClass),"
+        " uint64(uintptr(x)), uint64(userSize))\n",
     ),
     Patch(
         "malloc.go",
@@ -202,7 +203,8 @@ def apply_patch(patch, source, path):
     if body.count(patch.text) != 1:
         within = f" in {patch.function.split('(')[0]}" if patch.function else ""
         raise PatchError(
-            f"{path}: looked for {patch.text.strip()!r}{within}, expected it once, found it {body.count(patch.text)} times"
+            f"{path}: looked for {patch.text.strip()!r}{within}, expected it once,"
+            f" found it {body.count(patch.text)} times"
         )
     parts = {BEFORE: patch.ours + patch.text, AFTER: patch.text + patch.ours, INSTEAD: patch.ours}
     return source[:low] + body.replace(patch.text, parts[patch.where]) + source[high:]
