@@ -17,7 +17,7 @@ from .heap import Heap
 from .metrics import METRICS, summary
 from .params import HeapParams
 from .recording import Recording, close_recording
-from .recording_case import recording_case
+from .recording_case import recording_case, recording_trace
 from .replay import Prediction, replay, snapshots
 from .results import Result, load_result
 from .simulate import simulate
@@ -50,6 +50,7 @@ __all__ = [
     "load_result",
     "read_trace",
     "recording_case",
+    "recording_trace",
     "replay",
     "simulate",
     "snapshots",

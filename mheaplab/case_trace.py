@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .case import EVENTS_SUFFIX, TRUTH_SUFFIX, load_case, reader_of
+from .case import EVENTS_SUFFIX, TRUTH_SUFFIX, load_case
 from .case_lives import NOSCAN, Lives
 from .lifetimes import Looks, curve, estimate
 from .replay import memstats_point
@@ -310,9 +310,13 @@ def trace_of_case(case, *, seed=0):
     FormatError
         If an event contradicts the heap.
     """
-    made = case_trace(case, seed=seed)
+    return named_trace(case, case_trace(case, seed=seed), f"case {case.name}")
+
+
+def named_trace(case, made, origin):
+    """Return what :func:`case_trace` made of ``case`` as a :class:`Trace`; ``origin`` says where it comes from."""
     deaths = "drawn between the collections of the recording, by its survival curves"
-    return Trace.from_arrays(**made.columns, go=case.go, program=case.name, deaths=deaths, origin=f"case {case.name}")
+    return Trace.from_arrays(**made.columns, go=case.go, program=case.name, deaths=deaths, origin=origin)
 
 
 def is_case(path, head=b""):
@@ -321,10 +325,4 @@ def is_case(path, head=b""):
     return text.endswith((EVENTS_SUFFIX, TRUTH_SUFFIX)) or Path(text + EVENTS_SUFFIX).is_file()
 
 
-def is_other_case(path, head):
-    """Whether ``path`` is a case in a file of another kind."""
-    return bool(head) and reader_of(path) is not None
-
-
-register_reader("a recording", is_other_case, lambda path: trace_of_case(load_case(path, truth=False)))
 register_reader("a recorded case", is_case, lambda path: trace_of_case(load_case(path, truth=False)))

@@ -9,12 +9,15 @@ import numpy as np
 
 from .case import COLUMNS, LATER_LISTS, TRUTH, Case, check_events, make_events
 from .case import register_reader as register_case_reader
+from .case_lives import Lives
+from .case_trace import named_trace, trace_of_lives
 from .errors import FormatError
 from .recording import Recording, is_recording
 from .runtime import recording_bytes as rb
 from .runtime import recording_events as rv
 from .runtime.recording_tables import RecordingState
-from .runtime.structs import SCAVENGE
+from .runtime.structs import PAGE_SIZE, SCAVENGE
+from .traces import register_reader
 
 EMITTED = (rb.ALLOCATED, rb.SCAVENGED, rb.SWEEPGEN, rb.MCACHE_FLUSHED, rb.PCACHE_FLUSHED, rb.ENSURES_SWEPT)
 """Kinds of records of which each is one event."""
@@ -125,6 +128,15 @@ class _Conversion:
         check_events(events, self.recording.path, go)
         return Case(self.recording.path.stem, go, events, self._truth(n) if truth else None)
 
+    def unswept_spans(self):
+        """Return (base, end), addresses in bytes, of the spans not swept at the end, by address."""
+        rows = self._column("rows", self.at["span"])
+        wait = np.flatnonzero((rows["use"] == 0) & (rows["swept"] < self.at["collection"]))
+        base = self._column("span_base", self.at["span"])[wait].astype(np.int64)
+        end = base + self._column("span_npages", self.at["span"])[wait].astype(np.int64) * int(PAGE_SIZE)
+        order = np.argsort(base, kind="stable")
+        return base[order], end[order]
+
     def _truth(self, n):
         """Return what Go did; of spans, in the order of their events, since that is when the twin allocates them.
 
@@ -138,6 +150,26 @@ class _Conversion:
         for array in found.values():
             array.flags.writeable = False
         return found
+
+
+class RecordedLives(Lives):
+    """What a recording says of the lives of its objects: where they lay it says itself, and nobody need predict it.
+
+    Parameters
+    ----------
+    case : Case
+        With its truth.
+    look : {"begin", "end"}
+    unswept : (numpy.ndarray, numpy.ndarray)
+        Base and end of the spans that were not swept when the recording ended.
+    """
+
+    def __init__(self, case, look, unswept):
+        self.unswept = unswept
+        super().__init__(case, look)
+
+    def _heap(self):
+        return self.case.truth["addr"].astype(np.int64), self.unswept
 
 
 def recording_case(recording, truth=True):
@@ -163,4 +195,36 @@ def recording_case(recording, truth=True):
     return conversion.case(truth)
 
 
+def recording_trace(recording, *, seed=0, look="begin"):
+    """Return a recording as a trace: what the program allocated, and when each object died.
+
+    Parameters
+    ----------
+    recording : Recording
+    seed : int
+        Of the draws of deaths; the same seed gives the same trace.
+    look : {"begin", "end"}
+        As for ``case_trace``.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    FormatError
+        If a record contradicts those before it.
+
+    Notes
+    -----
+    Nothing is replayed, so this is as good with several Ps as with one.
+    """
+    conversion = _Conversion(recording)
+    conversion.run()
+    case = conversion.case(truth=True)
+    lives = RecordedLives(case, look, conversion.unswept_spans())
+    return named_trace(case, trace_of_lives(lives, seed), f"recording {recording.path.name}")
+
+
 register_case_reader(is_recording, lambda path, truth: recording_case(Recording(path), truth))
+register_reader("a recording", lambda _, head: is_recording(head), lambda path: recording_trace(Recording(path)))

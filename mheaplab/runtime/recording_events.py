@@ -42,6 +42,7 @@ from .recording_bytes import (
     read_record,
 )
 from .recording_tables import (
+    FREED,
     SPAN_CLASSES,
     data_byte,
     elem_size,
@@ -103,8 +104,6 @@ NOSCAN_NEEDZERO_BLACK, TINY_HIT, BEHIND_HEADER = 7, 8, 16
 """Flags of an ALLOCATED record; the first three are those of a MALLOC."""
 SPAN_USE = 7
 """The bits of a span's flags that say what it is for: 0 objects; the next says whether its memory may be dirty."""
-FREED = 255
-"""What a span is for that is no manual one any more."""
 LARGE = 2
 """Span classes below are those of large objects, which have a span each."""
 BY_CREDIT, MARKING = 1, 1
@@ -146,7 +145,7 @@ def span_allocated(s):
     set_span_needzero(s, span, (s.op_flags >> 3) & 1)
     set_span_event(s, span, -1)
     row, p = row_at(s, span), proc(s, s.on_p)
-    row.last_object, row.use = -1, use
+    row.last_object, row.use, row.swept = -1, use, s.collection
     put_entry(s, s.first | BASE_BIT, span)
     if use != 0:
         manual_allocated(s, span)
@@ -171,11 +170,9 @@ def span_freed(s):
     span = look_up(s, s.first | BASE_BIT)
     if span < 0 or row_at(s, span).use != s.op_flags:
         return NO_SPAN
-    if s.op_flags == 0:
-        return FINE
-    e = emit(s, SPAN_FREE, s.op_flags, span_npages(s, span))
-    set_ref(s, e, span_event(s, span))
     row_at(s, span).use = FREED
+    if s.op_flags != 0:
+        set_ref(s, emit(s, SPAN_FREE, s.op_flags, span_npages(s, span)), span_event(s, span))
     return FINE
 
 
@@ -257,6 +254,7 @@ def span_swept(s):
         return NO_SPAN
     if p.sweepone >= 0 and s.op_flags & 1 == 0:
         set_addr(s, p.sweepone, s.first)
+    row_at(s, span).swept = s.collection
     nbytes = elem_size(s, s.spanclass >> 1)
     inline = nbytes >= s.inline_low and nbytes <= s.inline_high
     reclaiming = p.reclaiming != 0 and not inline

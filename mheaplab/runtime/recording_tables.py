@@ -40,8 +40,10 @@ PROC = struct(
 )
 ROW = struct(
     ("last_object", "i8"),  # the last allocation that opened a slot in it, or -1
-    ("use", "i8"),  # 0: objects; else manual
+    ("use", "i8"),  # 0: objects; FREED; else manual
+    ("swept", "i8"),  # the collection after which it was allocated or last swept
 )
+FREED = 255
 ENTRY = struct(("key", "u8"), ("value", "i8"))  # value: event or span, plus 1; 0: free
 
 RECORDING = struct(
