@@ -34,6 +34,13 @@ KILLED = 4
 ENDS = {1: "exit", 2: "fatal error", 3: "signal", KILLED: "killed"}
 
 
+def block_total(data, at, nbytes):
+    """Return the sum of the block at byte ``at`` of array ``data``, with ``nbytes`` bytes of records."""
+    with np.errstate(over="ignore"):
+        head = np.uint64(rb.block_sum(data, at, 24, np.uint64(0)))
+        return int(rb.block_sum(data, at + BLOCK_BYTES, nbytes, head))
+
+
 def is_recording(head):
     """Whether a file that begins with ``head`` is a recording."""
     return head[: len(MAGIC)] == MAGIC
@@ -88,10 +95,6 @@ class Recording:
     def _fail(self, at, reason):
         return FormatError(f"{self.path}: byte {at}: {reason}")
 
-    def _sum(self, at, nbytes, total=0):
-        with np.errstate(over="ignore"):
-            return int(rb.block_sum(self.data, at, nbytes, np.uint64(total)))
-
     def _header(self):
         head = self.data[:HEADER_BYTES].tobytes()
         if not is_recording(head):
@@ -99,7 +102,9 @@ class Recording:
         if len(head) < HEADER_BYTES:
             raise self._fail(len(head), "the file ends in its header")
         words = np.frombuffer(head, "<u8")
-        if int(words[-1]) != self._sum(0, HEADER_BYTES - 8):
+        with np.errstate(over="ignore"):
+            total = int(rb.block_sum(self.data, 0, HEADER_BYTES - 8, np.uint64(0)))
+        if int(words[-1]) != total:
             raise self._fail(HEADER_BYTES - 8, "the sum of the header is another one: it is damaged")
         version, minor = int(words[2]) & 0xFFFFFFFF, int(words[2]) >> 32
         if version != FORMAT:
@@ -149,7 +154,7 @@ class Recording:
             raise self._fail(at, f"{magic!r}, {nbytes} bytes: not a block")
         if at + BLOCK_BYTES + nbytes > len(self.data):
             return f"the file ends in a block of {nbytes} bytes"
-        if self._sum(at + BLOCK_BYTES, nbytes, self._sum(at, 24)) != int(words[2]):
+        if block_total(self.data, at, nbytes) != int(words[2]):
             raise self._fail(at, "the sum of the block is another one: it is damaged")
         records, number = int(words[1]) & 0xFFFFFFFF, int(words[1]) >> 32
         if int(words[0]) != self.records or number != len(self.blocks):
@@ -200,10 +205,7 @@ def close_recording(path, output):
     mark[8:16] = recording.records.to_bytes(8, "little")
     mark[20:24] = len(recording.blocks).to_bytes(4, "little")
     mark[32:36] = KILLED.to_bytes(4, "little")
-    words = np.frombuffer(bytes(mark), np.uint8)
-    with np.errstate(over="ignore"):
-        total = int(rb.block_sum(words, 32, 8, rb.block_sum(words, 0, 24, np.uint64(0))))
-    mark[24:32] = total.to_bytes(8, "little")
+    mark[24:32] = block_total(np.frombuffer(bytes(mark), np.uint8), 0, 8).to_bytes(8, "little")
     write_bytes(output, [recording.data[:stop], mark])
     return len(recording.blocks), recording.records, recording.left
 
