@@ -236,11 +236,15 @@ class _Checker:
     def references(self):
         """Check that each event refers to an event of the kind that it needs, or to none."""
         kind, ref = self.e.kind, self.e.ref
-        refers = np.isin(kind, list(TARGETS))
-        wrong = refers & ((ref >= self.index) | (ref < np.where(kind == ENSURE_SWEPT, -1, 0)))
+        is_source = np.zeros(256, bool)
+        is_source[list(TARGETS)] = True
+        refers = is_source[kind]
+        wrong = refers & ((ref >= self.index) | (ref < -(kind == ENSURE_SWEPT).astype(np.int8)))
         self.none(wrong, "ref {ref} is not an earlier event")
         self.none(~refers & (kind != SWEEP_START) & (ref != -1), "ref {ref}, expected -1")
-        target = kind[np.where(refers & (ref >= 0), ref, 0)]
+        target = np.zeros_like(kind)
+        some = np.flatnonzero(refers & (ref >= 0))
+        target[some] = kind[ref[some]]
         for source, wanted in TARGETS.items():
             bad = (kind == source) & (ref >= 0) & (target != wanted)
             self.none(bad, "ref {ref} is not a " + KIND_NAMES[wanted] + " event")
@@ -256,6 +260,8 @@ class _Checker:
         """Check the sizes of stacks; references have been checked."""
         e = self.e
         stack = (e.kind == STACK_ALLOC) | (e.kind == STACK_FREE)
+        if not stack.any():
+            return
         bad = (e.size < int(FIXED_STACK)) | (e.size > MAX_STACK) | (e.size & (e.size - np.uint64(1)) != 0)
         self.none(stack & bad, "{size} bytes, expected a power of two from 2048 to 2**31")
         freed = e.kind == STACK_FREE
@@ -300,6 +306,10 @@ class _Checker:
         """Check that no object dies twice, unless a finalizer may have kept it the first time."""
         e = self.e
         values = e.dead
+        once = np.zeros(len(e.kind), bool)
+        once[values] = True
+        if once.sum() == len(values):
+            return
         collection = np.repeat(np.arange(len(e.dead_offsets) - 1), np.diff(e.dead_offsets))
         before = np.flatnonzero(e.kind == SWEEP_START)[collection]
         earlier = _previous(values)

@@ -121,9 +121,10 @@ class _Conversion:
         if go == "go1.19":
             arrays = {name: array for name, array in arrays.items() if name not in LATER_LISTS}
         else:
-            scavenge = arrays["kind"] == SCAVENGE
+            scavenge = np.flatnonzero(arrays["kind"] == SCAVENGE)
             for given, found in (("given_addr", "addr"), ("given_pages", "scav")):
-                arrays[given] = np.where(scavenge, self._column(found, n), np.uint64(0))
+                arrays[given] = np.zeros(n, np.uint64)  # pages that nobody writes to take no memory
+                arrays[given][scavenge] = self._column(found, n)[scavenge]
         events = make_events(arrays)
         check_events(events, self.recording.path, go)
         return Case(self.recording.path.stem, go, events, self._truth(n) if truth else None)

@@ -232,7 +232,8 @@ def object_allocated(s):
     set_flags(s, p.begun, s.op_flags & NOSCAN_NEEDZERO_BLACK)
     set_size(s, p.begun, s.second)
     set_addr(s, p.begun, s.first)
-    set_credit(s, p.begun, p.credit)
+    if p.credit != 0:  # memory that nobody writes to is none
+        set_credit(s, p.begun, p.credit)
     p.credit, p.taken, p.begun = 0, -1, -1
     return FINE
 
