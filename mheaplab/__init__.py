@@ -18,6 +18,8 @@ from .histograms import Histogram, read_histogram
 from .metrics import METRICS, summary
 from .params import HeapParams
 from .programs import read_program
+from .recording import Recording, close_recording
+from .recording_case import recording_case, recording_trace
 from .replay import Prediction, replay, snapshots
 from .results import Result, load_result
 from .simulate import simulate
@@ -38,10 +40,12 @@ __all__ = [
     "InvariantError",
     "METRICS",
     "Prediction",
+    "Recording",
     "Result",
     "Snapshot",
     "Span",
     "Trace",
+    "close_recording",
     "compare",
     "data_path",
     "figures",
@@ -50,6 +54,8 @@ __all__ = [
     "read_histogram",
     "read_program",
     "read_trace",
+    "recording_case",
+    "recording_trace",
     "replay",
     "simulate",
     "sizeclasses",

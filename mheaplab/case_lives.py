@@ -90,15 +90,19 @@ class Lives:
         self.end = np.flatnonzero(e.kind == SWEEP_START)
         self.begin = _begins(e, self.end)
         self.clock = np.concatenate([[0], np.cumsum(np.where(malloc, e.size, 0), dtype=np.int64)])
-        driver = _Driver(case, None, 0)
-        driver.run_to(len(case))
-        self.addr = driver.out.addr.astype(np.int64)
+        self.addr, unswept = self._heap()
         self.opener = _openers(case, self.addr)
         self.born = np.flatnonzero(malloc & (self.opener == np.arange(len(case))))
         self.gone, self.kept = self._gone()
-        silent = (self.gone == len(self.end)) & _in_unswept_span(driver.state, self.addr[self.born])
+        silent = (self.gone == len(self.end)) & _inside(unswept, self.addr[self.born])
         self.seen = self.gone - 1 - silent
         self.low, self.high = self._intervals()
+
+    def _heap(self):
+        """Return the address of each event's object, and the spans yet to be swept, as the twin has it."""
+        driver = _Driver(self.case, None, 0)
+        driver.run_to(len(self.case))
+        return driver.out.addr.astype(np.int64), _unswept_spans(driver.state)
 
     def _gone(self):
         """Return for each slot the collection that freed it, and how many objects a finalizer kept."""
@@ -181,17 +185,23 @@ def _openers(case, addr):
     return opener
 
 
-def _in_unswept_span(state, addr):
-    """Return which addresses lie in a heap span that has yet to be swept."""
+def _unswept_spans(state):
+    """Return (base, end), addresses in bytes, of the heap spans that have yet to be swept, by address."""
     h = state.h
     table = state.tables["spans"][1 : int(h.spans_len)]
     table = table[(table["state"] == SPAN_IN_USE) & (table["unused"] == 0)]
-    table = table[np.argsort(table["start_addr"], kind="stable")]
-    if len(table) == 0:
-        return np.zeros(len(addr), bool)
-    base = table["start_addr"].astype(np.int64)
     behind = table["sweepgen"].astype(np.int64) - int(h.sweepgen)
-    row = np.searchsorted(base, addr, side="right") - 1
-    inside = (row >= 0) & (addr < base[row] + (table["npages"][row].astype(np.int64) << int(PAGE_SHIFT)))
     # Two less than the heap's: not swept; one more: in an mcache since before that.
-    return inside & np.isin(behind, (-2, 1))[row]
+    table = table[np.isin(behind, (-2, 1))]
+    table = table[np.argsort(table["start_addr"], kind="stable")]
+    base = table["start_addr"].astype(np.int64)
+    return base, base + (table["npages"].astype(np.int64) << int(PAGE_SHIFT))
+
+
+def _inside(spans, addr):
+    """Return which addresses lie in one of ``spans``, (base, end) by address."""
+    base, end = spans
+    if len(base) == 0:
+        return np.zeros(len(addr), bool)
+    row = np.searchsorted(base, addr, side="right") - 1
+    return (row >= 0) & (addr < end[row])

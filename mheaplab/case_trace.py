@@ -269,9 +269,13 @@ def trace_of_case(case, *, seed=0):
     FormatError
         If an event contradicts the heap.
     """
-    made = case_trace(case, seed=seed)
+    return named_trace(case, case_trace(case, seed=seed), f"case {case.name}")
+
+
+def named_trace(case, made, origin):
+    """Return what :func:`case_trace` made of ``case`` as a :class:`Trace`; ``origin`` says where it comes from."""
     deaths = "drawn between the collections of the recording, by its survival curves"
-    return Trace.from_arrays(**made.columns, go=case.go, program=case.name, deaths=deaths, origin=f"case {case.name}")
+    return Trace.from_arrays(**made.columns, go=case.go, program=case.name, deaths=deaths, origin=origin)
 
 
 def is_case(path, head=b""):

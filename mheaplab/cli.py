@@ -172,7 +172,7 @@ def make_parser():
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     command = commands.add_parser("replay", help="replay a recorded case and compare with what Go did")
-    command.add_argument("case", metavar="CASE", help="DIR/NAME of NAME.events.npz, with or without its ending")
+    command.add_argument("case", metavar="CASE", help="DIR/NAME of NAME.events.npz, or a recording, X.mhrec")
     command.add_argument("-o", "--output", type=Path, metavar="PRED.npz", help="where to save the prediction")
     command.add_argument(
         "--check", type=int, choices=(0, 1, 2), default=0,

@@ -23,6 +23,9 @@ module                    Go file, and what it owns
 ``generate``              events of a workload
 ``trace_ids``             events of a trace checked, ids made dense
 ``trace_summary``         what a trace amounts to
+``recording_tables``      what reading a program's own recording works on
+``recording_bytes``       records, as the recorded program encoded them
+``recording_events``      records become events of a case, and the truth about them
 ``exectrace_structs``     Go's execution traces: the format, and the records of its parser
 ``exectrace_maps``        the parser's maps by id
 ``exectrace_numbers``     numbers of any length
