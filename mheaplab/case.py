@@ -171,7 +171,7 @@ def _read_npz(path, wanted, optional):
     except FileNotFoundError as err:
         raise FormatError(f"{path}: no such file") from err
     except UNREADABLE as err:
-        raise FormatError(f"{path}: not a readable npz archive ({err})") from err
+        raise FormatError(f"{path}: not a readable npz archive ({' '.join(str(err).split())})") from err
     for name, dtype in (wanted | optional).items():
         if name in arrays and dtype is not None:
             found = arrays[name]

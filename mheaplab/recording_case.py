@@ -26,6 +26,8 @@ SPAN_TYPE = 7
 INLINE_MARKS = (16, 512)
 """Bytes of the smallest and the largest object whose span keeps its marks inline, later than Go 1.19."""
 FIRST_ROOM = 1 << 13
+MOST_PROCS = 256
+"""Ps that a record can name, "no P" included."""
 FAULTS = {
     rv.BAD_SPAN: "{first:#x}, {second} pages, class {spanclass}: not a span",
     rv.NO_SPAN: "there is no such span at {first:#x}",
@@ -41,12 +43,12 @@ FAULTS = {
 
 
 def _events(recording):
-    """Return how many events a recording comes to."""
+    """Return how many events a recording comes to, at most: each P may be in the middle of an allocation at its end."""
     counts = recording.counts
     types = np.arange(256) & SPAN_TYPE
     manual = counts[rb.SPAN_ALLOCATED, types != 0].sum() + counts[rb.SPAN_FREED, 1:].sum()
     asked = recording.count(rb.SWEEPS_ONE) - counts[rb.SWEEPS_ONE, rv.BY_CREDIT]
-    return int(sum(map(recording.count, EMITTED)) + manual + asked + counts[rb.PHASE, rv.MARKING])
+    return int(sum(map(recording.count, EMITTED)) + manual + asked + counts[rb.PHASE, rv.MARKING]) + MOST_PROCS
 
 
 def _rows(recording):

@@ -159,7 +159,7 @@ def read_snapshots(path, known):
     except FileNotFoundError as err:
         raise FormatError(f"{path}: no such file") from err
     except UNREADABLE as err:
-        raise FormatError(f"{path}: not a readable npz archive ({err})") from err
+        raise FormatError(f"{path}: not a readable npz archive ({' '.join(str(err).split())})") from err
     return found
 
 

@@ -1,5 +1,7 @@
 """Recordings: replayed exactly, opened as traces, and refused when anything about them is wrong."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -101,6 +103,31 @@ def test_changed_records_with_right_sums_are_refused_or_checked(tmp_path):
             assert "forged.mhrec" in str(err)
             refused += 1
     assert refused > 20
+
+
+def test_a_recording_may_end_in_the_middle_of_an_allocation(tmp_path):
+    """What a program did up to any of its records is a case that replays exactly."""
+    data = path_of("go119-goroutines").read_bytes()
+    first = mh.Recording(path_of("go119-goroutines")).blocks[0][0]
+    path, closed, whole = tmp_path / "part.mhrec", tmp_path / "closed.mhrec", 0
+    for length in range(2000, 2120):
+        part = bytearray(data[: first + length])
+        part[first - 28 : first - 24] = length.to_bytes(4, "little")
+        part[first - 16 : first - 12] = bytes(4)
+        path.write_bytes(with_sums(part, first - 32, first + length))
+        with pytest.raises(mh.FormatError) as refused:
+            mh.close_recording(path, closed)
+        right = re.search(r"(\d+) records in the block, expected 0", str(refused.value))
+        if right is None:
+            continue  # cut within a record
+        part[first - 16 : first - 12] = int(right[1]).to_bytes(4, "little")
+        path.write_bytes(with_sums(part, first - 32, first + length))
+        mh.close_recording(path, closed)
+        case = mh.load_case(closed)
+        assert mh.compare(mh.replay(case), case.truth).exact
+        whole += 1
+        closed.unlink()
+    assert whole > 10
 
 
 def test_a_killed_recording_is_closed_after_its_last_whole_block(tmp_path):

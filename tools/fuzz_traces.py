@@ -1,5 +1,6 @@
 """The readers of traces and cases, for ``fuzz.py``: one that takes a path gets a file written anew for each input."""
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -84,4 +85,60 @@ def case_reader():
     return whole, from_path(mh.load_case, ".events.npz")
 
 
+def recording_reader():
+    """A program's own recordings: spoiled records in a file whose sums are right, else nothing would get past them."""
+    import numpy as np
+
+    import mheaplab as mh
+    from mheaplab.recording import BLOCK_BYTES, BLOCK_MAGIC, END_MAGIC, block_total
+
+    whole = mh.Recording(DATA / "recordings" / "go119-goroutines.mhrec")
+    header, first = whole.data[:128].tobytes(), whole.blocks[0][0]
+
+    def block(magic, before, number, count, records):
+        head = bytearray(BLOCK_BYTES)
+        head[:4], head[4:8] = magic, len(records).to_bytes(4, "little")
+        head[8:16], head[16:20] = before.to_bytes(8, "little"), count.to_bytes(4, "little")
+        head[20:24] = number.to_bytes(4, "little")
+        total = block_total(np.frombuffer(bytes(head) + records, np.uint8), 0, len(records))
+        head[24:32] = total.to_bytes(8, "little")
+        return bytes(head) + records
+
+    def recording(records, count):
+        end = block(END_MAGIC, count, 1, 0, (1).to_bytes(8, "little"))
+        return header + block(BLOCK_MAGIC, 0, 0, count, records) + end
+
+    def read(path):
+        records = path.read_bytes()
+        path.write_bytes(recording(records, 0))
+        try:
+            mh.load_case(path)
+        except mh.FormatError as err:
+            found = re.search(r"(\d+) records in the block, expected 0", str(err))
+            if found is None:
+                raise
+            path.write_bytes(recording(records, int(found[1])))
+            mh.load_case(path)
+
+    seeds = []
+    for length in (300, 1000, 4000):
+        # Where a record ends, the file is whole.
+        for more in range(64):
+            records = whole.data[first : first + length + more].tobytes()
+            if isinstance(outcome(from_path(read, ".mhrec"), records), bool):
+                seeds.append(records)
+                break
+    return seeds, from_path(read, ".mhrec")
+
+
+def outcome(read, data):
+    """Return True if ``read`` answers, else its error."""
+    try:
+        read(data)
+    except ValueError as err:
+        return err
+    return True
+
+
 READERS = {"go-trace": go_trace_reader, "program": program_reader, "parquet": parquet_reader, "case": case_reader}
+READERS |= {"recording": recording_reader}
