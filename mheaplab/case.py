@@ -59,7 +59,7 @@ TRUTH = {
     "span_event": "i8",
 }
 UNREADABLE = (
-    zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, OSError, NotImplementedError, SyntaxError,
+    zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, OSError, RuntimeError, SyntaxError,
     tokenize.TokenError,
 )  # fmt: skip
 """What the standard library and NumPy raise on archives that are not what they claim to be."""

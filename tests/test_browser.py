@@ -3,6 +3,7 @@
 import pytest
 from browser import SETTLED, find_first, find_plot, jupyter_lab, opened
 
+import mheaplab as mh
 from mheaplab.figures.export import chrome
 
 pytestmark = [
@@ -86,6 +87,7 @@ def press_and_drag(page, key_changes, mouse_changes):
 
 def drag(page, slider, pixels):
     """Drag a slider's handle with the mouse."""
+    slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
@@ -179,3 +181,31 @@ def test_sweep(lab, folder):
     pages = sorted((folder / "notebooks" / "exports").glob("json-service-gogc-125-*.html"))
     assert [p.stem.rsplit("-", 1)[1] for p in pages] == ["compare", "memory", "sweep"]
     assert all("json-service" in p.read_text(encoding="utf-8")[-200_000:] for p in pages)
+
+
+def test_your_own_program(lab, folder):
+    """Notebook 06: a file is sent by the browser, GOGC moved by keyboard, the moment by mouse; a picture is saved."""
+    with opened(f"{lab}06_your_own_program.ipynb", chrome()) as page:
+        find_plot(page, "-memory-")
+        page.wait_for_function(SETTLED)
+        assert "go127-buffers.trace" in page.evaluate("plot.layout.title.text")
+        with page.expect_file_chooser() as chooser:
+            page.get_by_role("button", name="Choose a file").click()
+        chooser.value.set_files(mh.data_path("histograms/go127-tmpl.heap.pb.gz"))
+        page.wait_for_function("plot.layout.title.text.includes('go127-tmpl.heap.pb.gz')")
+        before = page.evaluate(DATA)
+        page.locator(".noUi-handle").nth(0).focus()
+        for _ in range(6):
+            page.keyboard.press("ArrowLeft")
+        page.wait_for_function(f"(before) => {DATA} !== before && !{SHOWN}.includes('GOGC=100')", arg=before)
+        find_first(page, "-heap-map-")
+        title = page.evaluate("plot.layout.title.text")
+        drag(page, page.locator(".noUi-handle").nth(1), -120)
+        page.wait_for_function("(title) => plot.layout.title.text !== title", arg=title)
+        page.get_by_role("textbox", name="file", exact=True).fill("nowhere/x.trace")
+        page.keyboard.press("Enter")
+        page.locator("[role=alert]", has_text="no such file").wait_for()
+        name, content = saved(page, "Download SVG")
+    assert name.startswith("go127-tmpl.heap.pb.gz-gogc-") and name.endswith("-memory.svg")
+    assert content.startswith(b"<svg") and b"Memory over time: go127-tmpl.heap.pb.gz" in content
+    assert (folder / "notebooks" / "exports" / "buffers.parquet").is_file()

@@ -245,6 +245,16 @@ def test_flipped_bytes_never_crash(tmp_path, rng):
     assert failed > 200
 
 
+def test_an_archive_that_says_it_is_encrypted(tmp_path):
+    path = write(tmp_path, columns())
+    data = bytearray((tmp_path / "x.events.npz").read_bytes())
+    entry = data.index(b"PK\x01\x02")
+    data[entry + 8] |= 1
+    (tmp_path / "x.events.npz").write_bytes(bytes(data))
+    with pytest.raises(mh.FormatError, match="encrypted"):
+        mh.load_case(path)
+
+
 def test_header_that_promises_more_than_there_is(tmp_path):
     arrays = columns()
     path = write(tmp_path, arrays)

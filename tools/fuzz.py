@@ -5,7 +5,7 @@
 Each input is a seed, a real file or a small one made from it, with a few mutations: bits flipped, bytes set to values
 that are often wrong (0, 127, 128, 255), pieces cut out, doubled, moved or taken from another seed, the end cut off,
 numbers written as varints or digits replaced by extreme ones.  The same ``--seed`` gives the same inputs.  Anything
-else than an answer or a ``FormatError`` is told with the input's number and bytes, and the exit status is 1.
+else than an answer or a ``FormatError`` is told with the input's number, and the exit status is 1.
 
 The work is done in a child process whose address space is bounded (``--memory`` MB above what it has at the start); an
 input that takes longer than ``--seconds`` is told too.  In between, every 1,000th input is looked at by tracemalloc,
@@ -248,7 +248,8 @@ def run(reader, inputs, seed, memory, seconds):
         signal.setitimer(signal.ITIMER_REAL, 0)
         if found not in counts:
             counts["wrong"] += 1
-            print(f"input {number} of {reader}, seed {seed}: {found}\n  {data!r}", flush=True)
+            begins = f"{len(data)} bytes: {data[:40]!r} ..."
+            print(f"input {number} of {reader}, seed {seed}: {found}\n  {begins}", flush=True)
         else:
             counts[found] += 1
     words = ", ".join(f"{n:,} {word}" for word, n in counts.items())
