@@ -9,7 +9,6 @@ The columns are described in ``data/README.md``.
 """
 
 import os
-import tempfile
 import tokenize
 import zipfile
 import zlib
@@ -41,6 +40,7 @@ from .runtime.structs import (
     STACK_FREE,
     SWEEP_START,
 )
+from .whole_file import whole_file
 
 COLUMNS = {"kind": "u1", "p": "u1", "flags": "u1", "size": "u8", "ref": "i8", "credit": "u4"}
 """Columns with one row per event, and their types."""
@@ -469,17 +469,9 @@ def write_npz(path, arrays):
 
     The same arrays give the same bytes.
     """
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, array in arrays.items():
-                info = zipfile.ZipInfo(name + ".npy", date_time=(1980, 1, 1, 0, 0, 0))
-                info.compress_type = zipfile.ZIP_DEFLATED
-                with archive.open(info, "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            info = zipfile.ZipInfo(name + ".npy", date_time=(1980, 1, 1, 0, 0, 0))
+            info.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(info, "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)

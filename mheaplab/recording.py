@@ -9,8 +9,6 @@ A recording without its end mark is refused: its program was killed, or is still
 that ends after the last whole block.
 """
 
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,7 @@ from .errors import FormatError
 from .runtime import recording_bytes as rb
 from .runtime.recording_tables import RecordingState
 from .runtime.structs import PAGE_SIZE
+from .whole_file import whole_file
 
 MAGIC = b"mheaplab record\0"
 FORMAT = 1
@@ -206,20 +205,7 @@ def close_recording(path, output):
     mark[20:24] = len(recording.blocks).to_bytes(4, "little")
     mark[32:36] = KILLED.to_bytes(4, "little")
     mark[24:32] = block_total(np.frombuffer(bytes(mark), np.uint8), 0, 8).to_bytes(8, "little")
-    write_bytes(output, [recording.data[:stop], mark])
+    with whole_file(output) as out:
+        out.write(recording.data[:stop])
+        out.write(mark)
     return len(recording.blocks), recording.records, recording.left
-
-
-def write_bytes(path, parts):
-    """Write ``parts`` one after the other, all or nothing: to a temporary name in the same folder, then renamed."""
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as out:
-            for part in parts:
-                out.write(part)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

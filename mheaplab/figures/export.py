@@ -19,13 +19,13 @@ import json
 import os
 import re
 import struct
-import tempfile
 import zlib
 from pathlib import Path, PurePath
 
 import numpy as np
 import plotly.graph_objects as go
 
+from ..whole_file import whole_file
 from .theme import AXIS_HEIGHT, CONFIG, MUTED, NARROW, PAPER, legend_pixels
 
 FORMATS = ("svg", "pdf", "png", "html", "csv")
@@ -144,18 +144,11 @@ def footer_text(facts):
 
 
 def write_atomic(path, data):
-    """Write bytes to ``path``, all or nothing: to a temporary name in the same folder, then renamed."""
+    """Write bytes to ``path``, all or nothing, in a folder that is made if it is not there."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as out:
+        out.write(data)
 
 
 def stamped(figure, facts, width=NARROW):

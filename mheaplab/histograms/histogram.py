@@ -16,10 +16,7 @@ A source may know of objects without knowing their sizes: those are ``meta.uncou
 
 import csv
 import io
-import os
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +24,7 @@ import numpy as np
 from ..runtime.structs import MAX_SMALL_SIZE
 from ..runtime.trace_events import MAX_OBJECT
 from ..traces.sizes import MAX_COUNT, MAX_SIZES, count_alive, count_sizes, too_many
+from ..whole_file import whole_file
 
 WHAT = ("allocated", "in use")
 SIZES = ("requested", "slot", "average")
@@ -205,7 +203,8 @@ class Histogram:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
-        _write_whole(Path(path), out.getvalue())
+        with whole_file(path) as file:
+            file.write(out.getvalue().encode())
 
 
 def check_what(what):
@@ -269,16 +268,3 @@ def _joined_meta(a, b):
 
 def _same(a, b):
     return a is b if a is None or b is None else np.array_equal(a, b)
-
-
-def _write_whole(path, text):
-    """Write ``text`` to ``path``, all or nothing: to a temporary name in the same folder, then renamed."""
-    handle, temporary = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -14,8 +14,6 @@ The same trace gives the same bytes with the same version of Arrow, whose name a
 
 import hashlib
 import json
-import os
-import tempfile
 import zlib
 from pathlib import Path
 
@@ -24,6 +22,7 @@ import numpy as np
 from ..errors import FormatError
 from ..runtime.trace_events import TRACE_TYPES, TraceEvents
 from ..runtime.trace_ids import fingerprint
+from ..whole_file import whole_file
 from .trace import Trace, checked_meta
 
 ROW_GROUP = 1 << 20
@@ -114,16 +113,8 @@ def write_trace(trace, path, progress=None):
     """
     if not isinstance(trace, Trace):
         raise ValueError(f"trace = {type(trace).__name__}: expected a Trace")
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as target:
-            _write_to(target, trace, progress)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as target:
+        _write_to(target, trace, progress)
 
 
 def _write_to(target, trace, progress):
