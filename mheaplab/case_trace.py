@@ -284,4 +284,4 @@ def is_case(path, head=b""):
     return text.endswith((EVENTS_SUFFIX, TRUTH_SUFFIX)) or Path(text + EVENTS_SUFFIX).is_file()
 
 
-register_reader("a recorded case", is_case, lambda path: trace_of_case(load_case(path, truth=False)))
+register_reader("a recorded case", is_case, lambda path, seed: trace_of_case(load_case(path, truth=False), seed=seed))

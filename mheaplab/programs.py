@@ -36,7 +36,7 @@ def read_program(path, *, lifetime=None, objects=None, seed=0):
     objects : int, optional
         For a histogram: how many to allocate.  Default: as many as were counted, 2,097,152 at most.
     seed : int
-        For a histogram: where its random numbers begin.
+        Where random numbers begin: the order and the lifetimes of a histogram, the deaths of a trace.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def read_program(path, *, lifetime=None, objects=None, seed=0):
     """
     path = Path(path)
     if is_trace(path, first_bytes(path)):
-        return read_trace(path)
+        return read_trace(path, seed=seed)
     histogram = read_histogram(path)
     if lifetime is None:
         lifetime = Exponential(float(in_use_bytes(path) or LEAST_HEAP))

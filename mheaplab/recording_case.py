@@ -230,4 +230,6 @@ def recording_trace(recording, *, seed=0, look="begin"):
 
 
 register_case_reader(is_recording, lambda path, truth: recording_case(Recording(path), truth))
-register_reader("a recording", lambda _, head: is_recording(head), lambda path: recording_trace(Recording(path)))
+register_reader(
+    "a recording", lambda _, head: is_recording(head), lambda path, seed: recording_trace(Recording(path), seed=seed)
+)

@@ -164,7 +164,7 @@ def _opened(trace, seed):
         return trace_of_case(load_case(trace, truth=False), seed=seed)
     if isinstance(trace, str) and os.sep not in trace and not os.path.exists(trace):
         return workloads.load(trace, seed=seed)
-    return read_trace(trace)
+    return read_trace(trace, seed=seed)
 
 
 def _checked(samples, snapshots, check, total):
@@ -215,7 +215,7 @@ def simulate(trace, params=None, *, samples=2000, seed=0, snapshots=(), check=0,
     samples : int
         About how many samples to take, 1 to 1,000,000, beside those at changes of phase.
     seed : int
-        For a case or a scenario: where its random numbers begin.
+        For whatever is not yet a Trace: where its random numbers begin.
     snapshots : iterable of int
         Numbers of events after which to take a picture of the whole heap.
     check : {0, 1, 2}

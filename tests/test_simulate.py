@@ -363,3 +363,12 @@ def test_memory_does_not_grow_with_the_length_of_a_trace(known):
 def test_a_result_says_nothing_of_the_machine(program):
     result = mh.simulate(trace_of(program).prefix(100), PARAMS)
     assert dataclasses.asdict(PARAMS) == result.provenance["params"]
+
+
+@pytest.mark.parametrize("name", ["traces/go127-buffers.trace", "recordings/go119-goroutines.mhrec", "cases/go119-gzip"])
+def test_the_seed_reaches_what_is_drawn_of_a_file(name):
+    """When objects died is drawn for files that do not tell: another seed is another trace, the same one the same."""
+    runs = [mh.simulate(str(mh.data_path(name)), seed=seed) for seed in (0, 0, 5)]
+    digests = [run.provenance["trace"]["sha256"] for run in runs]
+    assert np.array_equal(runs[0].samples, runs[1].samples) and digests[0] == digests[1]
+    assert not np.array_equal(runs[0].samples, runs[2].samples)

@@ -233,7 +233,7 @@ def test_what_is_no_trace_at_all(tmp_path):
 
 def test_another_kind_of_file(tmp_path, monkeypatch):
     monkeypatch.setattr(readers, "_readers", list(readers._readers))
-    readers.register_reader("a test", lambda path, head: head.startswith(b"TEST"), lambda path: TWO)
+    readers.register_reader("a test", lambda path, head: head.startswith(b"TEST"), lambda path, seed: TWO)
     (tmp_path / "t").write_bytes(b"TEST")
     assert mh.read_trace(tmp_path / "t") is TWO
 

@@ -36,17 +36,19 @@ def register_reader(name, recognises, open):
     recognises : callable
         Called with the path (pathlib.Path) and the file's first 64 bytes (empty if it is no regular file).
     open : callable
-        Called with the path; returns a Trace.
+        Called with the path and a seed; returns a Trace.
     """
     _readers.append(Reader(name, recognises, open))
 
 
-def read_trace(path):
+def read_trace(path, *, seed=0):
     """Open a trace.
 
     Parameters
     ----------
     path : str or os.PathLike
+    seed : int
+        Where random numbers begin, for files that do not tell when objects died, 0 or more.
 
     Returns
     -------
@@ -62,7 +64,7 @@ def read_trace(path):
     --------
     >>> trace = mh.read_trace("prog.parquet")               # doctest: +SKIP
     """
-    return open_first(_readers, path)
+    return open_first(_readers, path, seed)
 
 
 def first_bytes(path):

@@ -267,7 +267,7 @@ def is_parquet(path, head):
     return head.startswith(MAGIC)
 
 
-def open_parquet(path):
+def open_parquet(path, _seed):
     """Return the trace in the Parquet file ``path``."""
     source = ParquetSource(path)
     return Trace(source, source.meta, str(path))
