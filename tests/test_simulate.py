@@ -365,7 +365,9 @@ def test_a_result_says_nothing_of_the_machine(program):
     assert dataclasses.asdict(PARAMS) == result.provenance["params"]
 
 
-@pytest.mark.parametrize("name", ["traces/go127-buffers.trace", "recordings/go119-goroutines.mhrec", "cases/go119-gzip"])
+@pytest.mark.parametrize(
+    "name", ["traces/go127-buffers.trace", "recordings/go119-goroutines.mhrec", "cases/go119-gzip"]
+)
 def test_the_seed_reaches_what_is_drawn_of_a_file(name):
     """When objects died is drawn for files that do not tell: another seed is another trace, the same one the same."""
     runs = [mh.simulate(str(mh.data_path(name)), seed=seed) for seed in (0, 0, 5)]
