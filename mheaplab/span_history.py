@@ -46,11 +46,21 @@ class History:
         Columns ``POINT``, in the order of the trace.
     prologue_bytes : int
         Bytes of slots that were taken when the trace began.
+    marks : numpy.ndarray, structured
+        For each collection that ended in the trace: ``begun`` and ``ended``, when it marked, ns since the trace's first
+        event, ``begun`` -1 if that was before; ``clock`` and ``end_clock``, bytes of slots taken by then.
     """
 
     name: str
     points: np.ndarray = field(repr=False)
     prologue_bytes: int
+    marks: np.ndarray = field(repr=False)
+
+    @property
+    def mark_ms(self):
+        """How long each collection marked that began in the trace, ms; the clock of the program's own machine."""
+        whole = self.marks[self.marks["begun"] >= 0]
+        return (whole["ended"] - whole["begun"]) / 1e6
 
 
 def span_history(path, points=2000):
@@ -82,16 +92,17 @@ def span_history(path, points=2000):
         if found is not None:
             break
         rows *= 4
-    history, prologue = found
+    history, prologue, marks = found
     every = max(1, len(history) // points)
     keep = np.arange(len(history) - 1, -1, -every)[::-1]
-    return History(str(path), history[keep], prologue)
+    return History(str(path), history[keep], prologue, marks)
 
 
 def _points(path, rows, most):
-    """Return (points after every ``rows`` events, bytes at the start); None if that is more than ``most``."""
-    found, prologue = [], 0
-    for heap, *_ in read_go_heap(path, rows):
+    """Return (points after every ``rows`` events, bytes at the start, marks); None if more points than ``most``."""
+    found, marks, prologue = [], [], 0
+    for heap, _, _, _, more in read_go_heap(path, rows):
+        marks.append(more)
         s = heap.state
         prologue = int(s["prologue_clock"] or (s["clock"] if s["in_prologue"] else 0))
         found.append(
@@ -108,7 +119,7 @@ def _points(path, rows, most):
         )
         if most is not None and len(found) > most:
             return None
-    return np.array(found, POINT), prologue
+    return np.array(found, POINT), prologue, np.concatenate(marks)
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,11 @@ class TimeParams(Checked):
         100.0, "µs", Between(0.0, 1e9),
         "time of a collection's fixed work: stopping the world twice, roots", "runtime/mgc.go gcStart",
     )  # fmt: skip
+    mark_wait_us: float = parameter(
+        0.0, "µs", Between(0.0, 1e9),
+        "time that marking takes at the least: on a busy machine its goroutine waits for a processor",
+        "runtime/mgc.go gcMarkDone",
+    )  # fmt: skip
     globals_bytes: int = parameter(
         234_000, "bytes", range(1 << 40), "global variables that may hold pointers", "runtime/mgcpacer.go globalsScan"
     )
@@ -97,6 +102,7 @@ class TimeParams(Checked):
             record[name] = getattr(self, name)
         record["procs"] = max(self.procs, 1)
         record["cycle_ns"] = self.cycle_us * 1e3
+        record["mark_wait_ns"] = self.mark_wait_us * 1e3
         record["background_sweep"] = self.background_sweep_per_ms
         record["force_gc_ns"] = self.force_gc_s * 1e9
         record["gogc"] = self.gogc

@@ -86,6 +86,24 @@ def test_agrees_with_go(name):
         assert abs(d.mean) < 3 and abs(d.final) < 5 and d.spread < 3
 
 
+def test_a_busy_machine_collects_less_often():
+    """Each mark phase of this trace waited, 8 ms on average, for a processor; told so, the twin's heap grows too."""
+    path = TRACES / "go127-buffers.trace"
+    history, trace = span_history(path), mh.read_trace(path)
+    waits = history.mark_ms
+    assert len(waits) == 13 and 0.3 < waits.min() < 1 and 19 < waits.max() < 20
+    allocated = history.marks["end_clock"] - history.marks["clock"]
+    assert allocated.max() > 30 << 20 and allocated.min() >= 0
+    runs = [
+        mh.simulate(trace, mh.HeapParams.of_program(trace.meta["go"], mark_wait_us=1e3 * wait, idle_share=0.5))
+        for wait in (0.0, waits.mean(), waits.max())
+    ]
+    counts = [len(run.cycles) for run in runs]
+    assert counts[0] > 25 and 15 <= counts[1] <= 20 and 10 <= counts[2] <= 13
+    means = [differences(history, run)["heap_alloc"].mean for run in runs]
+    assert means[0] < -55 and -40 < means[1] < -20 and 10 < means[2] < 30
+
+
 def test_history_is_that_of_the_truth():
     """Spans and objects, counted from Go's own parser's events."""
     truth = dict(np.load(TRACES / "go127-tmpl.truth.npz"))

@@ -265,11 +265,12 @@ def test_pacers_record():
 
 def test_sims_record():
     """What the simulation is told: every number of the time model, in ns."""
-    params = HeapParams.go119(procs=3, cycle_us=2.5, background_sweep_per_ms=7.0, force_gc_s=0.5, gogc=50)
+    changes = {"background_sweep_per_ms": 7.0, "force_gc_s": 0.5, "gogc": 50}
+    params = HeapParams.go119(procs=3, cycle_us=2.5, mark_wait_us=4.5, **changes)
     record = params.sim_record()
     assert record.dtype == SIM_PARAMS
     got = {name: record[name].item() for name in SIM_PARAMS.names}
-    renamed = {"cycle_ns": 2500.0, "background_sweep": 7.0, "force_gc_ns": 5e8, "gogc": 50}
+    renamed = {"cycle_ns": 2500.0, "mark_wait_ns": 4500.0, "background_sweep": 7.0, "force_gc_ns": 5e8, "gogc": 50}
     assert got == renamed | {name: getattr(params, name) for name in set(SIM_PARAMS.names) - set(renamed)}
 
 

@@ -321,6 +321,7 @@ def collection_ends(t):
     """GCEnd: what is swept from now on was found dead by this collection. Modifies t, marks."""
     if t.marking == 0:
         # It began before the trace did.
+        t.begun_time = -1
         t.begun_clock = t.prologue_clock
         t.begun_row = t.prologue
     t.marking = 0
@@ -330,6 +331,9 @@ def collection_ends(t):
     mark = mark_at(t, t.n_marks)
     mark.row = t.last_row
     mark.clock = t.last_clock
+    mark.end_clock = t.clock
+    mark.begun = t.begun_time
+    mark.ended = t.latest_time - t.first_time
     t.n_marks += 1
 
 
@@ -363,6 +367,7 @@ def one_event(t, name, p, time, key, arg, arg2):
             t.n_unknown += 1
     elif name == GC_BEGIN:
         t.marking = 1
+        t.begun_time = time
         t.begun_clock = t.clock
         t.begun_row = t.rows
         if arg != np.uint64(BY_ITSELF):

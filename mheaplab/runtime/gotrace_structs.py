@@ -52,8 +52,8 @@ FOUND = struct(
     ("spc", "i8"),
 )
 """An object that was found dead: it died when the clock was between ``low`` and ``high``, before row ``cap``."""
-MARK = struct(("row", "i8"), ("clock", "i8"))
-"""A collection that ended: where it began to mark."""
+MARK = struct(("row", "i8"), ("clock", "i8"), ("end_clock", "i8"), ("begun", "i8"), ("ended", "i8"))
+"""A collection that ended: where and when (ns; -1: before the trace) it began to mark, and when it had marked."""
 
 TABLES = {"living": LIVING, "free": np.dtype("u4"), "rows": GO_ROW, "found": FOUND, "marks": MARK}
 
@@ -70,6 +70,7 @@ GO_HEAP = struct(
     # Collections: where the last two that ended began to mark, and where one that runs did.
     ("collections", "i8"),  # that ended
     ("marking", "u1"),
+    ("begun_time", "i8"),
     ("begun_clock", "i8"),
     ("begun_row", "i8"),
     ("last_clock", "i8"),

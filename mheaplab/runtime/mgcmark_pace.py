@@ -7,6 +7,10 @@ marks, and idle Ps do (``mark_advance``); an allocation in debt marks for itself
 
 While the collector has its quarter, the program runs on the other Ps, if it has that much to run (``program_speed``).
 
+On a machine that is busy with something else the goroutine that would end marking may wait for a processor long after
+the work is done (``mark_wait_ns``).  The program runs on, on credit that workers have earned; an allocation in debt
+finds nothing to mark and waits for the end as well, as gcMarkDone's semaphore has it.
+
 Follows gcAssistAlloc, gcAssistAlloc1 and gcFlushBgCredit of runtime/mgcmark.go, Go 1.19.  Simplified: debt and credit
 are each P's, not each goroutine's; workers find work for as long as there is any; while an assist goes on, one P waits
 and the others run, so the clock moves on by its share.
@@ -67,16 +71,21 @@ def mark_begin(h):
     sim.mark_work = heap + np.int64(sim.stack_work) + np.int64(sim.params.globals_bytes)
     sim.mark_done = np.int64(0)
     sim.mark_rest = _ZERO
+    sim.mark_until = sim.now + sim.params.mark_wait_ns
     for p in range(np.int64(sim.ps_used)):
         sim.assist_bytes[p] = 0
 
 
 @kjit
 def mark_advance(h):
-    """Background workers mark for the time since they last did; True: nothing is left to mark."""
+    """Background workers mark for the time since they last did; True: marking may end."""
     sim, c = h.sim, h.controller
     passed = sim.now - sim.ticked
     sim.ticked = sim.now
+    if np.int64(sim.mark_done) >= np.int64(sim.mark_work):
+        # A worker is timed up to where it found nothing more (gcBgMarkWorker), not while it waits.
+        gc_cpu_limiter_update(h, passed * program_speed(h, True), _ZERO)
+        return sim.now >= sim.mark_until
     procs = np.float64(sim.params.procs)
     workers = procs * GOAL_UTILIZATION
     idle = idle_workers(h)
@@ -91,21 +100,36 @@ def mark_advance(h):
     c.idle_mark_time += np.int64(passed * idle)
     gc_cpu_limiter_update(h, passed * program_speed(h, True), passed * workers)
     set_scan_work(h)
-    return np.int64(sim.mark_done) >= np.int64(sim.mark_work)
+    return np.int64(sim.mark_done) >= np.int64(sim.mark_work) and sim.now >= sim.mark_until
 
 
 @kinline
 def mark_finish_time(h):
-    """When background workers alone would be through."""
+    """When background workers alone would be through; when marking may end, if they are."""
     sim = h.sim
+    if np.int64(sim.mark_done) >= np.int64(sim.mark_work):
+        return max(sim.ticked, sim.mark_until)
     left = np.float64(np.int64(sim.mark_work) - np.int64(sim.mark_done)) - sim.mark_rest
     workers = np.float64(sim.params.procs) * GOAL_UTILIZATION + idle_workers(h)
     return sim.ticked + max(left, _ZERO) * sim.params.scan_byte_ns / workers
 
 
 @kjit
+def _wait_for_the_end(h):
+    """An allocation in debt, with nothing to scan, waits until marking ends; True: it may end now.
+
+    Others run meanwhile; when they are in debt they wait too.
+    """
+    sim = h.sim
+    waits = sim.mark_until - sim.now
+    sim.stalled += waits
+    sim.now += waits / max(program_speed(h, True), _ONE)
+    return sim.now >= sim.mark_until
+
+
+@kjit
 def gc_assist_alloc(h, p):
-    """gcAssistAlloc: P ``p`` is in debt; steal credit, then scan. True: nothing is left to mark."""
+    """gcAssistAlloc: P ``p`` is in debt; steal credit, then scan. True: marking may end."""
     sim, c = h.sim, h.controller
     if mark_advance(h):
         return True
@@ -127,7 +151,10 @@ def gc_assist_alloc(h, p):
         work -= credit
         if work == 0:
             return False
-    work = min(work, np.int64(sim.mark_work) - np.int64(sim.mark_done))
+    left = np.int64(sim.mark_work) - np.int64(sim.mark_done)
+    if left <= 0:
+        return _wait_for_the_end(h)
+    work = min(work, left)
     sim.mark_done += work
     sim.assist_bytes[p] += 1 + np.int64(c.assist_bytes_per_work * np.float64(work))
     took = np.float64(work) * sim.params.scan_byte_ns
@@ -137,4 +164,7 @@ def gc_assist_alloc(h, p):
     sim.now += took / program_speed(h, True)
     sim.assist_pool += took
     set_scan_work(h)
-    return np.int64(sim.mark_done) >= np.int64(sim.mark_work)
+    if np.int64(sim.mark_done) < np.int64(sim.mark_work):
+        return False
+    sim.wake = min(sim.wake, sim.mark_until)
+    return sim.now >= sim.mark_until

@@ -58,6 +58,7 @@ SIM_PARAMS = struct(
     ("scan_share", "f8"),  # part of an object with pointers that is scanned
     ("keeps_dying", "i8"),  # 1: what dies while the collector marks is kept by this collection, as Go's barrier does
     ("cycle_ns", "f8"),  # time of a collection's fixed work (stopping the world twice, roots), ns
+    ("mark_wait_ns", "f8"),  # time that marking takes at the least, however little there is to mark, ns
     ("globals_bytes", "i8"),  # bytes of global variables that are scanned
     ("stack_bytes", "i8"),  # bytes of stacks that are scanned beside those in the trace
     ("stack_used_bytes", "i8"),  # bytes of each stack in the trace that are in use when it is scanned
@@ -94,6 +95,7 @@ SIM = struct(
     ("mark_done", "i8"),  # of these, scanned
     ("mark_rest", "f8"),  # fraction of a byte scanned
     ("stack_work", "i8"),  # of mark_work, bytes of stacks
+    ("mark_until", "f8"),  # time before which marking does not end, ns
     ("assist_bytes", "i8", (MAX_SIM_PS,)),  # gcAssistBytes: what a P may still allocate before it must assist
     ("assist_ns", "f8"),  # time in assists, ns of one P, since the run began
     ("mark_ns", "f8"),  # time in background workers, ns of one P, since the run began

@@ -39,6 +39,7 @@ LABELS = {
     "background_sweep_per_ms": "background sweep",
     "sweep_span_ns": "sweep of a span",
     "scan_byte_ns": "scan of a byte",
+    "mark_wait_us": "marking waits",
     "idle_share": "idle",
 }
 

@@ -185,3 +185,41 @@ def test_an_allocation_pays_what_it_asks_for_and_not_again_before_it_is_in_debt(
     # The first buys 64 KiB of scanning and more; the others use it up.
     assert bought[0] > 0 and bought[1:] == [bought[0] - 100, bought[0] - 200]
     assert heap.sim.assist_ns == OVER and heap.sim.stall_ns == OVER
+
+
+def test_marking_takes_at_least_its_wait():
+    heap = marking(work=100, procs=4, scan_byte_ns=2.0)
+    sim, c = heap.sim, heap.h.controller
+    sim.mark_until = 1000.0
+    sim.now = 200.0
+    assert heap.do(FINISH_TIME) == 200
+    assert heap.do(MARK_ADVANCE) == 0 and sim.mark_done == 100
+    # Who waits marks nothing: no more time of a worker's is counted.
+    assert heap.do(FINISH_TIME) == 1000 and sim.mark_ns == 200
+    sim.now = 999.0
+    assert heap.do(MARK_ADVANCE) == 0 and sim.mark_ns == 200 and c.fractional_mark_time == 200
+    sim.now = 1000.0
+    assert heap.do(MARK_ADVANCE) == 1 and c.bg_scan_credit == 100
+
+
+def test_an_allocation_in_debt_waits_for_the_end_when_nothing_is_left():
+    heap = marking(work=100, procs=1, scan_byte_ns=1.0)
+    sim, c = heap.sim, heap.h.controller
+    sim.mark_done, sim.mark_until, sim.now = 100, 5000.0, 1000.0
+    sim.ticked = 1000.0
+    c.assist_work_per_byte, c.assist_bytes_per_work, c.bg_scan_credit = 0.5, 2.0, 100
+    sim.assist_bytes[0] = -50
+    # 100 bytes of credit are not the 64 KiB that it would scan, but they pay the debt for the next time.
+    assert heap.do(ASSIST, 0) == 1
+    assert (float(sim.now), float(sim.stalled), float(sim.assist_ns)) == (5000, 4000, 0)
+    assert (int(sim.assist_bytes[0]), int(c.bg_scan_credit)) == (-50 + 1 + 200, 0)
+
+
+def test_an_assist_that_marks_the_last_byte_lets_the_program_run_on():
+    heap = marking(work=100, procs=1, scan_byte_ns=1.0)
+    sim, c = heap.sim, heap.h.controller
+    sim.mark_until, sim.wake = 5000.0, 1e9
+    c.assist_work_per_byte, c.assist_bytes_per_work = 0.5, 2.0
+    sim.assist_bytes[0] = -50
+    assert heap.do(ASSIST, 0) == 0
+    assert (int(sim.mark_done), float(sim.assist_ns), float(sim.wake)) == (100, 100, 5000)

@@ -30,6 +30,7 @@ PARAMETERS = {
     "keeps_dying": st.booleans(),
     "globals_bytes": st.sampled_from([0, 1000, 10**6]),
     "scan_byte_ns": st.sampled_from([0.01, 1.0, 100.0]),
+    "mark_wait_us": st.sampled_from([0.0, 0.0, 3.0, 1e4]),
     "alloc_ns": st.sampled_from([0.0, 300.0, 1e6]),
     "idle_share": st.sampled_from([0.0, 0.5, 1.0]),
     "background_sweep_per_ms": st.sampled_from([0.0, 1.0, 1e5]),

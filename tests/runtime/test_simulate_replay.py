@@ -47,6 +47,7 @@ RUNS = {
         {}, "credit flush",
     ),
     "the dying go": ({"gogc": 30, "procs": 2, "keeps_dying": False, "scan_byte_ns": 5.0}, {}, "credit flush"),
+    "a busy machine": ({"gogc": 20, "procs": 2, "mark_wait_us": 2000.0}, {}, "credit flush"),
     "go1.27": ({"go": "go1.27", "gogc": 30, "procs": 3}, {}, "credit flush"),
     "go1.27, stacks": (
         {"go": "go1.27", "gogc": 30, "procs": 3, "background_sweep_per_ms": 1000.0}, {"stacks": 0.2}, "credit flush",
