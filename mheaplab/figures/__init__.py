@@ -1,9 +1,9 @@
 """Figures: pure functions from a Snapshot, a Result or an Agreement to a plotly figure, and their export.
 
 Nothing here runs a replay or a simulation, or knows widgets.  Reading order: ``units`` (numbers as text), ``theme``
-(colours and layout), ``heapmap``, ``occupancy``, ``agreement``, ``size_histogram``, ``strips`` (rows of bits),
-``span_bits``, ``arena_bits``; of a run ``runs`` (axis, caption, thinning), ``memory``, ``cycles``, ``sweeping``,
-``waste``, ``arenas``, ``comparison``, ``trace_agreement``; ``export``.
+(colours and layout), ``heapmap``, ``occupancy``, ``agreement``, ``size_histogram``, ``class_waste``, ``table_waste``,
+``strips`` (rows of bits), ``span_bits``, ``arena_bits``; of a run ``runs`` (axis, caption, thinning), ``memory``,
+``cycles``, ``sweeping``, ``waste``, ``arenas``, ``comparison``, ``trace_agreement``; ``export``.
 """
 
 import sys
@@ -11,6 +11,7 @@ import sys
 from .agreement import agreement, heap_over_time
 from .arena_bits import arena_bits
 from .arenas import arenas_figure
+from .class_waste import class_waste
 from .comparison import compare, comparison_table
 from .cycles import cycles_figure
 from .export import DRAWN, FORMATS, NoChromeError, close_renderer, export, numbers, provenance
@@ -20,6 +21,7 @@ from .occupancy import occupancy, occupancy_table
 from .size_histogram import size_histogram, size_table
 from .span_bits import span_bits
 from .sweeping import sweep_figure
+from .table_waste import table_waste, waste_by_changes
 from .theme import quiet_renderers
 from .trace_agreement import trace_agreement
 from .waste import fragmentation
@@ -35,6 +37,7 @@ __all__ = [
     "agreement",
     "arena_bits",
     "arenas_figure",
+    "class_waste",
     "close_renderer",
     "compare",
     "comparison_table",
@@ -53,5 +56,7 @@ __all__ = [
     "size_table",
     "span_bits",
     "sweep_figure",
+    "table_waste",
     "trace_agreement",
+    "waste_by_changes",
 ]

@@ -157,11 +157,18 @@ class Histogram:
         limit : int
             Bytes, 0 to 2**26; 32,768 is the largest small object.
         """
+        return self._by_size(self.counts, limit)
+
+    def noscan_by_size(self, limit=int(MAX_SMALL_SIZE)):
+        """Return how many of the objects of 0, 1, ... ``limit`` bytes have no pointers, None if that is not known."""
+        return None if self.noscan is None else self._by_size(self.noscan, limit)
+
+    def _by_size(self, counts, limit):
         if not isinstance(limit, int | np.integer) or isinstance(limit, bool) or not 0 <= limit <= 1 << 26:
             raise ValueError(f"limit = {limit!r}: expected a whole number of bytes from 0 to {1 << 26}")
         table = np.zeros(limit + 1, np.int64)
         small = self.sizes <= limit
-        table[self.sizes[small]] = self.counts[small]
+        table[self.sizes[small]] = counts[small]
         return table
 
     def __add__(self, other):

@@ -11,13 +11,15 @@
 (112, 7)
 
 Reading order: ``rules`` (what a Go stands on), ``table``, ``demand``, ``evaluate``, ``partition`` (the algorithm),
-``optimal``, ``others`` (jemalloc, TCMalloc, mimalloc), ``go_source`` and ``overlay`` (a Go with another table).
+``optimal``, ``edit`` (by hand), ``others`` (jemalloc, TCMalloc, mimalloc), ``go_source`` and ``overlay`` (a Go with
+another table).
 """
 
 from .demand import count_sizes, counts_of
+from .edit import fixed_sizes, legal_sizes, moved, table_of, with_class, without_class
 from .evaluate import CAUSES, Evaluation, evaluate
 from .go_source import to_go
-from .optimal import optimal, optimal_mixture, optimal_near
+from .optimal import optimal, optimal_mixture, optimal_near, optimal_near_each
 from .others import OTHERS, jemalloc_table, mimalloc_table, pow2_table, tcmalloc_table
 from .overlay import Overlay, overlay, version_of
 from .table import SizeClassTable, go_table, rule_table

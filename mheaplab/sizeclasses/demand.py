@@ -11,7 +11,8 @@ Whether objects have pointers matters in two ways, so ``noscan`` may say how man
 * Objects without pointers of less than 16 bytes share blocks of 16 (tiny objects).  How many to a block is a matter of
   order, not of sizes, and no table changes it, since each has a class of 16: they are counted apart too.
 
-Without ``noscan`` no object is taken to have pointers, and none to be tiny.
+A histogram that knows for itself (``mheaplab.Histogram`` of a trace) is asked, by ``noscan_by_size(limit)``.  Without
+either no object is taken to have pointers, and none to be tiny.
 """
 
 from dataclasses import dataclass
@@ -112,6 +113,8 @@ def demand_of(histogram, noscan=None, go="go1.19"):
     """
     rules_of(go)
     profile = HeapParams.of_version(go)
+    if noscan is None and hasattr(histogram, "noscan_by_size"):
+        noscan = histogram.noscan_by_size(MAX_SIZE)
     counts, large = counts_of(histogram)
     counts[0] = 0  # objects of no bytes have the address of zerobase
     without = counts.copy() if noscan is None else counts_of(noscan, "noscan")[0]

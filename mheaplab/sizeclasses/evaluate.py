@@ -112,7 +112,8 @@ def evaluate(table, histogram, go="go1.19", noscan=None):
     go : str
         "go1.19" or "go1.27": headers, bitmaps and marks.
     noscan : array_like or object with ``by_size``, optional
-        How many of the objects of each size have no pointers.  If it is not given, none has any, and none is tiny.
+        How many of the objects of each size have no pointers; by default what the histogram itself knows
+        (``noscan_by_size``), and if that is nothing, none has any, and none is tiny.
 
     Raises
     ------

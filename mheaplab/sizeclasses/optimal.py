@@ -123,7 +123,8 @@ def optimal(histogram, classes=GO_CLASSES, *, noscan=None, go="go1.19", align=No
     classes : int
         Most classes, 2 to 127; by default 67, Go's number.
     noscan : array_like or object with ``by_size``, optional
-        How many of them have no pointers; Go 1.27's headers and bitmaps are counted only with it.
+        How many of them have no pointers, by default what the histogram itself knows; Go 1.27's headers and bitmaps
+        are counted only with it.
     go : str
         Whose rules and layout: "go1.19" or "go1.27".
     align : sequence of (int, int), optional
@@ -221,6 +222,14 @@ def optimal_near(histogram, changes, table=None, *, noscan=None, go="go1.19", pa
     ValueError
         If a parameter is outside its legal range, or the table is not legal in ``go``.
     """
+    return optimal_near_each(histogram, changes, table, noscan=noscan, go=go, pages=pages)[-1]
+
+
+def optimal_near_each(histogram, changes, table=None, *, noscan=None, go="go1.19", pages=PAGES):
+    """Return the best tables with at most 0, 1, ... ``changes`` changes, a list: one computation for all of them.
+
+    Parameters and errors are those of :func:`optimal_near`.
+    """
     table = go_table(go) if table is None else table
     wrong = table.why_not(go)
     if wrong:
@@ -231,10 +240,12 @@ def optimal_near(histogram, changes, table=None, *, noscan=None, go="go1.19", pa
     second = costs(items, _one_of_each(go).fitting(items.sizes))
     k = len(table.pairs) - 1
     best, other, back = chains(items, cost, second, k + 1, changes)
-    ends = np.flatnonzero(items.sizes == MAX_SIZE)
-    found = [(best[k, c, j], c, other[k, c, j], j) for c in range(changes + 1) for j in ends.tolist()]
-    _, c, _, last = min(found)
-    chain = chain_to(items, back, k, c, last)
-    return SizeClassTable(
-        tuple((int(items.sizes[j]), int(items.pages[j])) for j in chain), f"{table.name}, {c} changed"
-    )
+    ends = np.flatnonzero(items.sizes == MAX_SIZE).tolist()
+    found = [min((best[k, c, j], c, other[k, c, j], j) for j in ends) for c in range(changes + 1)]
+    tables = []
+    for at_most in range(changes + 1):
+        _, c, _, last = min(found[: at_most + 1])
+        chain = chain_to(items, back, k, c, last)
+        pairs = tuple((int(items.sizes[j]), int(items.pages[j])) for j in chain)
+        tables.append(SizeClassTable(pairs, f"{table.name}, {c} changed") if c else table)
+    return tables

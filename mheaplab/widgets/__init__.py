@@ -2,6 +2,7 @@
 
 from .address_box import AddressBox, address_box
 from .case_explorer import CaseExplorer, case_explorer
+from .class_explorer import ClassExplorer, class_explorer
 from .explorer import Explorer
 from .heap_explorer import HeapExplorer, heap_explorer
 from .live import ExportButtons, LiveFigure
@@ -11,7 +12,7 @@ from .save_row import SaveRow
 from .sweep_explorer import SweepExplorer, sweep_explorer
 
 __all__ = [
-    "AddressBox", "CaseExplorer", "ExportButtons", "Explorer", "HeapExplorer", "LiveFigure", "ProgramExplorer",
-    "RunExplorer", "SaveRow", "SweepExplorer", "address_box", "case_explorer", "heap_explorer", "program_explorer",
-    "run_explorer", "sweep_explorer",
+    "AddressBox", "CaseExplorer", "ClassExplorer", "ExportButtons", "Explorer", "HeapExplorer", "LiveFigure",
+    "ProgramExplorer", "RunExplorer", "SaveRow", "SweepExplorer", "address_box", "case_explorer", "class_explorer",
+    "heap_explorer", "program_explorer", "run_explorer", "sweep_explorer",
 ]  # fmt: skip
