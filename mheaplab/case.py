@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -76,6 +77,8 @@ TARGETS = {
     STACK_FREE: STACK_ALLOC,
 }
 """Kinds that refer to another event, and of what kind that is."""
+PART = 1 << 18
+"""Events that are checked at a time."""
 EVENTS_SUFFIX = ".events.npz"
 TRUTH_SUFFIX = ".truth.npz"
 
@@ -194,102 +197,162 @@ def _previous(values):
     return before
 
 
+class _Part(NamedTuple):
+    """Columns of some events, the number of the first, and how many there are."""
+
+    kind: np.ndarray
+    flags: np.ndarray
+    size: np.ndarray
+    ref: np.ndarray
+    given_addr: np.ndarray
+    given_pages: np.ndarray
+    first: int
+
+    @property
+    def index(self):
+        """The numbers of the events."""
+        return np.arange(self.first, self.first + len(self.kind))
+
+
 class _Checker:
-    """Checks columns and raises one FormatError that names the first event at fault."""
+    """Checks columns and raises one FormatError that names the first event at fault.
+
+    It looks at ``PART`` events or rows at a time, so that what it needs beside the columns is small.
+    """
 
     def __init__(self, path, events):
         self.path = path
         self.e = events
-        self.index = np.arange(len(events.kind), dtype=np.int64)
+        self.n = len(events.kind)
+
+    def parts(self):
+        """Yield all events, part by part."""
+        for first in range(0, self.n, PART):
+            yield _Part(*(getattr(self.e, name)[first : first + PART] for name in _Part._fields[:-1]), first)
 
     def none(self, bad, reason):
-        """Raise for the first event where ``bad`` is set; ``reason`` may name its columns in braces."""
-        if bad.any():
-            i = int(bad.argmax())
-            row = {name: int(c[i]) for name, c in self.e._asdict().items() if len(c) == len(bad)}
-            name = KIND_NAMES[row["kind"]] if row["kind"] < len(KIND_NAMES) else "?"
-            raise FormatError(f"{self.path}: event {i} ({name}): {reason.format(**row)}")
+        """Raise for the first event for which ``bad``, called with a part, is set; ``reason`` may name its columns."""
+        for part in self.parts():
+            found = bad(part)
+            if found.any():
+                self.refuse(part.first + int(found.argmax()), reason)
+
+    def refuse(self, i, reason):
+        """Raise for event ``i``."""
+        row = {name: int(c[i]) for name, c in self.e._asdict().items() if len(c) == self.n}
+        name = KIND_NAMES[row["kind"]] if row["kind"] < len(KIND_NAMES) else "?"
+        raise FormatError(f"{self.path}: event {i} ({name}): {reason.format(**row)}")
 
     def rows(self, bad, name, reason):
-        """Raise for the first row of list ``name`` where ``bad`` is set."""
-        if bad.any():
-            k = int(bad.argmax())
-            value = int(getattr(self.e, name)[k])
-            raise FormatError(f"{self.path}: {name}[{k}] = {value}: {reason}")
+        """Raise for the first row of list ``name`` for which ``bad``, called with a part and its start, is set."""
+        values = getattr(self.e, name)
+        for first in range(0, len(values), PART):
+            found = bad(values[first : first + PART], first)
+            if found.any():
+                k = first + int(found.argmax())
+                raise FormatError(f"{self.path}: {name}[{k}] = {int(values[k])}: {reason}")
+
+    def where(self, chosen):
+        """Return the numbers of the events for which ``chosen``, called with a part, is set."""
+        found = [np.flatnonzero(chosen(part)) + part.first for part in self.parts()]
+        return np.concatenate(found) if found else np.zeros(0, np.int64)
 
     def columns(self):
         """Check kinds, sizes and references of all events."""
-        e = self.e
-        kind = e.kind
-        self.none(kind >= RECORDED_KINDS, f"unknown kind {{kind}}, expected 0 to {RECORDED_KINDS - 1}")
-        self.none((kind == MALLOC) & (e.size == 0), "size 0, expected 1 to 2**47 bytes")
-        self.none((kind == MALLOC) & (e.size > MAX_SIZE), "size {size} is over 2**47 bytes")
+        self.none(lambda e: e.kind >= RECORDED_KINDS, f"unknown kind {{kind}}, expected 0 to {RECORDED_KINDS - 1}")
+        self.none(lambda e: (e.kind == MALLOC) & (e.size == 0), "size 0, expected 1 to 2**47 bytes")
+        self.none(lambda e: (e.kind == MALLOC) & (e.size > MAX_SIZE), "size {size} is over 2**47 bytes")
         self.none(
-            (kind == SPAN_ALLOC) & ((e.size == 0) | (e.size > MAX_PAGES)), "{size} pages, expected 1 to 2**34"
+            lambda e: (e.kind == SPAN_ALLOC) & ((e.size == 0) | (e.size > MAX_PAGES)),
+            "{size} pages, expected 1 to 2**34",
         )
-        self.none((kind == SPAN_ALLOC) & ((e.flags < 1) | (e.flags > 3)), "span type {flags}, expected 1 to 3")
-        self.none((kind == SCAVENGE) & (e.size > MAX_PAGES), "page limit {size}, expected 0 to 2**34")
+        self.none(
+            lambda e: (e.kind == SPAN_ALLOC) & ((e.flags < 1) | (e.flags > 3)), "span type {flags}, expected 1 to 3"
+        )
+        self.none(lambda e: (e.kind == SCAVENGE) & (e.size > MAX_PAGES), "page limit {size}, expected 0 to 2**34")
         self.references()
         self.freed_once(SPAN_FREE, "span")
         self.freed_once(STACK_FREE, "stack")
 
     def references(self):
         """Check that each event refers to an event of the kind that it needs, or to none."""
-        kind, ref = self.e.kind, self.e.ref
-        is_source = np.zeros(256, bool)
-        is_source[list(TARGETS)] = True
-        refers = is_source[kind]
-        wrong = refers & ((ref >= self.index) | (ref < -(kind == ENSURE_SWEPT).astype(np.int8)))
-        self.none(wrong, "ref {ref} is not an earlier event")
-        self.none(~refers & (kind != SWEEP_START) & (ref != -1), "ref {ref}, expected -1")
-        target = np.zeros_like(kind)
-        some = np.flatnonzero(refers & (ref >= 0))
-        target[some] = kind[ref[some]]
+        is_source, target = np.zeros(256, bool), np.zeros(256, np.uint8)
         for source, wanted in TARGETS.items():
-            bad = (kind == source) & (ref >= 0) & (target != wanted)
+            is_source[source], target[source] = True, wanted
+
+        def wrong(e):
+            least = -(e.kind == ENSURE_SWEPT).astype(np.int8)
+            return is_source[e.kind] & ((e.ref >= e.index) | (e.ref < least))
+
+        self.none(wrong, "ref {ref} is not an earlier event")
+        self.none(lambda e: ~is_source[e.kind] & (e.kind != SWEEP_START) & (e.ref != -1), "ref {ref}, expected -1")
+        for source, wanted in TARGETS.items():
+
+            def bad(e, source=source, wanted=wanted):
+                found = (e.kind == source) & (e.ref >= 0)
+                found[found] = self.e.kind[e.ref[found]] != wanted
+                return found
+
             self.none(bad, "ref {ref} is not a " + KIND_NAMES[wanted] + " event")
 
     def freed_once(self, free, what):
         """Check that no two events of kind ``free`` name the same event."""
-        freed = np.flatnonzero(self.e.kind == free)
-        twice = np.zeros(len(self.e.kind), bool)
-        twice[freed[_previous(self.e.ref[freed]) >= 0]] = True
-        self.none(twice, what + " of event {ref} is freed twice")
+        once, frees = np.zeros(self.n, bool), 0
+        for e in self.parts():
+            freed = e.ref[e.kind == free]
+            once[freed] = True
+            frees += len(freed)
+        if np.count_nonzero(once) < frees:
+            freed = self.where(lambda e: e.kind == free)
+            self.refuse(
+                int(freed[(_previous(self.e.ref[freed]) >= 0).argmax()]), what + " of event {ref} is freed twice"
+            )
 
     def stacks(self):
         """Check the sizes of stacks; references have been checked."""
-        e = self.e
-        stack = (e.kind == STACK_ALLOC) | (e.kind == STACK_FREE)
-        if not stack.any():
-            return
-        bad = (e.size < int(FIXED_STACK)) | (e.size > MAX_STACK) | (e.size & (e.size - np.uint64(1)) != 0)
-        self.none(stack & bad, "{size} bytes, expected a power of two from 2048 to 2**31")
-        freed = e.kind == STACK_FREE
-        other = np.zeros(len(e.kind), bool)
-        other[freed] = e.size[freed] != e.size[e.ref[freed]]
+
+        def bad(e):
+            stack = (e.kind == STACK_ALLOC) | (e.kind == STACK_FREE)
+            wrong = (e.size < int(FIXED_STACK)) | (e.size > MAX_STACK) | (e.size & (e.size - np.uint64(1)) != 0)
+            return stack & wrong
+
+        def other(e):
+            freed = e.kind == STACK_FREE
+            freed[freed] = e.size[freed] != self.e.size[e.ref[freed]]
+            return freed
+
+        self.none(bad, "{size} bytes, expected a power of two from 2048 to 2**31")
         self.none(other, "{size} bytes, but the stack of event {ref} has another size")
 
     def specials(self):
         """Check kinds and values of specials; which kinds a Go version has, the kernel knows."""
-        e = self.e
-        special = (e.kind == ADD_SPECIAL) | (e.kind == REMOVE_SPECIAL)
-        bad = (e.flags < 1) | (e.flags >= len(SPECIAL_NAMES))
-        self.none(special & bad, f"special of kind {{flags}}, expected 1 to {len(SPECIAL_NAMES) - 1}")
-        self.none(special & (e.size >= MAX_VALUE), "value {size} is over 2**63")
+
+        def special(e):
+            return (e.kind == ADD_SPECIAL) | (e.kind == REMOVE_SPECIAL)
+
+        self.none(
+            lambda e: special(e) & ((e.flags < 1) | (e.flags >= len(SPECIAL_NAMES))),
+            f"special of kind {{flags}}, expected 1 to {len(SPECIAL_NAMES) - 1}",
+        )
+        self.none(lambda e: special(e) & (e.size >= MAX_VALUE), "value {size} is over 2**63")
 
     def phases(self):
         """Check that marking begins once before each collection ends, if at all."""
-        gc = np.flatnonzero((self.e.kind == GC_START) | (self.e.kind == SWEEP_START))
+        gc = self.where(lambda e: (e.kind == GC_START) | (e.kind == SWEEP_START))
         start = self.e.kind[gc] == GC_START
-        twice = np.zeros(len(self.e.kind), bool)
-        twice[gc[1:][start[1:] & start[:-1]]] = True
-        self.none(twice, "marking has begun already")
+        twice = start[1:] & start[:-1]
+        if twice.any():
+            self.refuse(int(gc[1 + twice.argmax()]), "marking has begun already")
+
+    def starts(self):
+        """Return the SWEEP_START events."""
+        return self.where(lambda e: e.kind == SWEEP_START)
 
     def per_collection(self, name, offsets_name):
         """Check a list that belongs to collections: offsets, events that exist, earlier than the collection."""
         e = self.e
         values, offsets = getattr(e, name), getattr(e, offsets_name)
-        starts = np.flatnonzero(e.kind == SWEEP_START)
+        starts = self.starts()
         if len(offsets) != len(starts) + 1:
             raise FormatError(
                 f"{self.path}: {offsets_name} has {len(offsets)} rows, expected {len(starts) + 1}"
@@ -297,25 +360,29 @@ class _Checker:
             )
         if offsets[0] != 0 or offsets[-1] != len(values) or (np.diff(offsets) < 0).any():
             raise FormatError(f"{self.path}: {offsets_name} does not rise from 0 to {len(values)}")
-        self.rows((values < 0) | (values >= len(e.kind)), name, "no such event")
-        self.rows(e.kind[values] != MALLOC, name, "not a MALLOC event")
-        collection = np.repeat(starts, np.diff(offsets))
-        self.rows(values >= collection, name, "later than the collection that lists it")
+        self.rows(lambda part, _: (part < 0) | (part >= self.n), name, "no such event")
+        self.rows(lambda part, _: e.kind[part] != MALLOC, name, "not a MALLOC event")
+
+        def later(part, first):
+            row = np.arange(first, first + len(part))
+            return part >= starts[np.searchsorted(offsets, row, side="right") - 1]
+
+        self.rows(later, name, "later than the collection that lists it")
 
     def dead_once(self):
         """Check that no object dies twice, unless a finalizer may have kept it the first time."""
         e = self.e
         values = e.dead
-        once = np.zeros(len(e.kind), bool)
+        once = np.zeros(self.n, bool)
         once[values] = True
-        if once.sum() == len(values):
+        if np.count_nonzero(once) == len(values):
             return
         collection = np.repeat(np.arange(len(e.dead_offsets) - 1), np.diff(e.dead_offsets))
-        before = np.flatnonzero(e.kind == SWEEP_START)[collection]
+        before = self.starts()[collection]
         earlier = _previous(values)
-        again = earlier >= 0
         kept = self.had_finalizer(values, before[earlier])
-        self.rows(again & (~kept | (collection[earlier] == collection)), "dead", "dead already")
+        bad = (earlier >= 0) & (~kept | (collection[earlier] == collection))
+        self.rows(lambda part, first: bad[first : first + len(part)], "dead", "dead already")
 
     def had_finalizer(self, objects, before):
         """Which of ``objects`` got a finalizer before the event beside it; of a tiny block any part may have had it."""
@@ -329,21 +396,26 @@ class _Checker:
 
     def collections(self):
         """Check that SWEEP_START events name the rows of dead_offsets in order."""
-        starts = self.e.kind == SWEEP_START
-        number = np.cumsum(starts) - 1
-        self.none(starts & (self.e.ref != number), "ref {ref} is not the number of this collection")
+        starts = self.starts()
+        wrong = self.e.ref[starts] != np.arange(len(starts))
+        if wrong.any():
+            self.refuse(int(starts[wrong.argmax()]), "ref {ref} is not the number of this collection")
 
     def given(self):
         """Check where scavenges are said to have happened."""
-        e = self.e
         for name in ("given_addr", "given_pages"):
-            if len(getattr(e, name)) != len(e.kind):
-                raise FormatError(f"{self.path}: {name} has {len(getattr(e, name))} rows, expected {len(e.kind)}")
-        here = e.kind == SCAVENGE
-        bad = (e.given_addr % int(PAGE_SIZE) != 0) | (e.given_addr == 0) | (e.given_addr >= MAX_SIZE)
-        self.none(here & bad, "given_addr {given_addr:#x} is not the address of a page")
-        bad = (e.given_pages == 0) | (e.given_pages > MAX_PAGES)
-        self.none(here & bad, "given_pages {given_pages}, expected 1 to 2**34")
+            if len(getattr(self.e, name)) != self.n:
+                raise FormatError(f"{self.path}: {name} has {len(getattr(self.e, name))} rows, expected {self.n}")
+
+        def misplaced(e):
+            bad = (e.given_addr % int(PAGE_SIZE) != 0) | (e.given_addr == 0) | (e.given_addr >= MAX_SIZE)
+            return (e.kind == SCAVENGE) & bad
+
+        def of_no_size(e):
+            return (e.kind == SCAVENGE) & ((e.given_pages == 0) | (e.given_pages > MAX_PAGES))
+
+        self.none(misplaced, "given_addr {given_addr:#x} is not the address of a page")
+        self.none(of_no_size, "given_pages {given_pages}, expected 1 to 2**34")
 
 
 def check_events(events, path, go):

@@ -15,7 +15,8 @@ from .errors import FormatError
 from .recording import Recording, is_recording
 from .runtime import recording_bytes as rb
 from .runtime import recording_events as rv
-from .runtime.recording_tables import RecordingState
+from .runtime.recording_tables import COLUMNS as MADE
+from .runtime.recording_tables import MOST_EVENTS, ROW, RecordingState, entries_for
 from .runtime.structs import PAGE_SIZE, SCAVENGE
 from .traces import register_reader
 
@@ -26,6 +27,11 @@ SPAN_TYPE = 7
 INLINE_MARKS = (16, 512)
 """Bytes of the smallest and the largest object whose span keeps its marks inline, later than Go 1.19."""
 FIRST_ROOM = 1 << 13
+RARELY = {"credit", "scav", "needzero"}
+"""Columns of which most rows are left alone; pages that nobody writes to take no memory."""
+OS_PAGE = 4096
+TIMES, SPARE = 10, 64 << 20
+"""A case takes no more than ten times the recording's bytes, plus these; the rest of 100 MB is for what is passing."""
 MOST_PROCS = 256
 """Ps that a record can name, "no P" included."""
 FAULTS = {
@@ -57,7 +63,7 @@ def _rows(recording):
     rows = {name: events for name in (*COLUMNS, "addr", "scav", "needzero")}
     rows |= {name: spans for name in TRUTH if name.startswith("span_")}
     lists = {
-        "dead": recording.count(rb.ALLOCATED),
+        "dead": min(recording.count(rb.ALLOCATED), recording.dead),
         "page_marked": recording.count(rb.PAGE_MARKED),
         "revived": FIRST_ROOM,
     }
@@ -66,16 +72,42 @@ def _rows(recording):
     return rows
 
 
+def _bytes_needed(recording, rows):
+    """Return the memory that a conversion and the case take at most, without its revived objects."""
+    spans, scavenges = recording.count(rb.SPAN_ALLOCATED), recording.count(rb.SCAVENGED)
+    touched = spans + scavenges + recording.count(rb.SWEEPS_ONE)
+    nbytes = {name: rows[name] * np.dtype(dtype).itemsize for name, dtype in MADE.items()}
+    nbytes |= {name: min(nbytes[name], touched * OS_PAGE) for name in RARELY}
+    made = sum(nbytes.values()) + len(recording.data) + spans * ROW.itemsize
+    converts = 8 * entries_for(spans + recording.most_live)
+    given = 0 if recording.go == "go1.19" else 2 * min(8 * rows["kind"], scavenges * OS_PAGE)
+    # When the hash table has gone, the spans are put in order, column by column, and the deaths are checked.
+    return made + max(converts, given + 3 * 8 * spans + rows["kind"])
+
+
 class _Conversion:
     """One conversion."""
 
     def __init__(self, recording):
         self.recording = recording
+        rows = _rows(recording)
+        self.needed = _bytes_needed(recording, rows)
+        self._keep_to(self.needed)
         self.state = RecordingState(recording.data)
-        self.state.make_tables(_rows(recording), recording.count(rb.SPAN_ALLOCATED), FIRST_ROOM)
+        self.state.make_tables(rows, recording.count(rb.SPAN_ALLOCATED), recording.most_live)
         self.at = self.state.record
         if recording.go != "go1.19":
             self.at["inline_low"], self.at["inline_high"] = INLINE_MARKS
+
+    def _keep_to(self, nbytes):
+        """Refuse what needs more memory than a file of this length may; no program's own recording does."""
+        size = len(self.recording.data)
+        if nbytes > TIMES * size + SPARE or self.recording.records > MOST_EVENTS:
+            mib = 1 << 20
+            raise FormatError(
+                f"{self.recording.path}: {self.recording.records} records in {size / mib:.3g} MiB come to a case of"
+                f" {nbytes / mib:.3g} MiB, expected at most {TIMES} times the file and {SPARE / mib:.3g} MiB"
+            )
 
     def run(self):
         """Convert all blocks."""
@@ -85,7 +117,10 @@ class _Conversion:
                 with np.errstate(over="ignore"):
                     at = rv.convert_block(self.at, at, stop)
                 if self.at["fault"] == rv.NEEDS_ROOM:
-                    self._grow()
+                    # Finalizers keep few objects; the room for them doubles.
+                    self.needed += self.state.tables["revived"].nbytes * 2
+                    self._keep_to(self.needed)
+                    self.state.grow_column("revived")
                 elif self.at["fault"] != rv.FINE:
                     raise self._refused(at)
 
@@ -94,13 +129,6 @@ class _Conversion:
         row = {name: int(self.at[name]) for name in ("op", "on_p", "spanclass", "first", "second", "third")}
         reason = FAULTS[int(self.at["fault"])].format(**row)
         return FormatError(f"{self.recording.path}: byte {at} ({rb.RECORD_NAMES[row['op']]}): {reason}")
-
-    def _grow(self):
-        """Make whatever is nearly full twice as large."""
-        if self.at["kept"] + rb.MAX_SLOTS > self.at["revived_len"]:
-            self.state.grow_column("revived")
-        if 2 * self.at["used"] + 2 > self.at["entries_len"]:
-            self.state.grow_entries()
 
     def _column(self, name, rows):
         return self.state.tables[name][: int(rows)]
@@ -119,6 +147,7 @@ class _Conversion:
     def case(self, truth):
         """Return the case."""
         n, go = int(self.at["event"]), self.recording.go
+        self.state.forget_entries()
         arrays = {name: self._column(name, n) for name in COLUMNS} | self._lists()
         if go == "go1.19":
             arrays = {name: array for name, array in arrays.items() if name not in LATER_LISTS}
@@ -149,7 +178,8 @@ class _Conversion:
         order = np.argsort(event, kind="stable")
         order = order[self._column("size", n)[event[order]] > 0]
         found = {name: self._column(name, n) for name in TRUTH if not name.startswith("span_")}
-        found |= {name: self._column(name, len(event))[order] for name in TRUTH if name.startswith("span_")}
+        for name in (name for name in TRUTH if name.startswith("span_")):
+            found[name] = self.state.tables.pop(name)[order]
         for array in found.values():
             array.flags.writeable = False
         return found
@@ -224,8 +254,9 @@ def recording_trace(recording, *, seed=0, look="begin"):
     """
     conversion = _Conversion(recording)
     conversion.run()
+    unswept = conversion.unswept_spans()
     case = conversion.case(truth=True)
-    lives = RecordedLives(case, look, conversion.unswept_spans())
+    lives = RecordedLives(case, look, unswept)
     return named_trace(case, trace_of_lives(lives, seed), f"recording {recording.path.name}")
 
 
