@@ -10,7 +10,7 @@ import numpy as np
 from .case import COLUMNS, LATER_LISTS, TRUTH, Case, check_events, make_events
 from .case import register_reader as register_case_reader
 from .case_lives import Lives
-from .case_trace import named_trace, trace_of_lives
+from .case_trace import lives_trace
 from .errors import FormatError
 from .recording import Recording, is_recording
 from .runtime import recording_bytes as rb
@@ -190,19 +190,31 @@ class RecordedLives(Lives):
 
     Parameters
     ----------
-    case : Case
-        With its truth.
+    recording : Recording
     look : {"begin", "end"}
-    unswept : (numpy.ndarray, numpy.ndarray)
-        Base and end of the spans that were not swept when the recording ended.
+    spend : bool
+        Whether nobody will read the recording again, so that its bytes may go.
     """
 
-    def __init__(self, case, look, unswept):
-        self.unswept = unswept
-        super().__init__(case, look)
+    def __init__(self, recording, look, spend=False):
+        conversion = _Conversion(recording)
+        conversion.run()
+        # Base and end of the spans that were not swept when the recording ended.
+        self._unswept = conversion.unswept_spans()
+        self.case = conversion.case(truth=True)
+        del conversion  # it holds what this object lets go, as early as it can
+        if spend:
+            recording.data = recording.data[:0].copy()
+        self._learn(look)
 
     def _heap(self):
-        return self.case.truth["addr"].astype(np.int64), self.unswept
+        return self.case.truth["addr"].view(np.int64), self._unswept
+
+    def _done_with_case(self):
+        e = self.case.events
+        kept = {name: getattr(e, name) for name in ("kind", "p", "flags", "size")}
+        nothing = {name: getattr(e, name)[:0].copy() for name in e._fields if name not in kept}
+        self.case = Case(self.case.name, self.case.go, e._replace(**nothing))
 
 
 def recording_case(recording, truth=True):
@@ -252,15 +264,18 @@ def recording_trace(recording, *, seed=0, look="begin"):
     -----
     Nothing is replayed, so this is as good with several Ps as with one.
     """
-    conversion = _Conversion(recording)
-    conversion.run()
-    unswept = conversion.unswept_spans()
-    case = conversion.case(truth=True)
-    lives = RecordedLives(case, look, unswept)
-    return named_trace(case, trace_of_lives(lives, seed), f"recording {recording.path.name}")
+    return lives_trace(RecordedLives(recording, look), seed, _origin(recording))
+
+
+def _origin(recording):
+    return f"recording {recording.path.name}"
+
+
+def _open_trace(path, seed):
+    """Return the trace of a recording that nobody else has open."""
+    recording = Recording(path)
+    return lives_trace(RecordedLives(recording, "begin", spend=True), seed, _origin(recording))
 
 
 register_case_reader(is_recording, lambda path, truth: recording_case(Recording(path), truth))
-register_reader(
-    "a recording", lambda _, head: is_recording(head), lambda path, seed: recording_trace(Recording(path), seed=seed)
-)
+register_reader("a recording", lambda _, head: is_recording(head), _open_trace)
