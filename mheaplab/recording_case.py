@@ -27,9 +27,9 @@ SPAN_TYPE = 7
 INLINE_MARKS = (16, 512)
 """Bytes of the smallest and the largest object whose span keeps its marks inline, later than Go 1.19."""
 FIRST_ROOM = 1 << 13
-RARELY = {"credit", "scav", "needzero"}
-"""Columns of which most rows are left alone; pages that nobody writes to take no memory."""
 OS_PAGE = 4096
+COLLECTION_BYTES = 128
+"""What is kept of a collection in passing, beside its columns."""
 TIMES, SPARE = 10, 64 << 20
 """A case takes no more than ten times the recording's bytes, plus these; the rest of 100 MB is for what is passing."""
 MOST_PROCS = 256
@@ -48,11 +48,15 @@ FAULTS = {
 }
 
 
+def _manual_spans(recording):
+    """Return how many spans of the runtime's own are allocated."""
+    return int(recording.counts[rb.SPAN_ALLOCATED, np.arange(256) & SPAN_TYPE != 0].sum())
+
+
 def _events(recording):
     """Return how many events a recording comes to, at most: each P may be in the middle of an allocation at its end."""
     counts = recording.counts
-    types = np.arange(256) & SPAN_TYPE
-    manual = counts[rb.SPAN_ALLOCATED, types != 0].sum() + counts[rb.SPAN_FREED, 1:].sum()
+    manual = _manual_spans(recording) + counts[rb.SPAN_FREED, 1:].sum()
     asked = recording.count(rb.SWEEPS_ONE) - counts[rb.SWEEPS_ONE, rv.BY_CREDIT]
     return int(sum(map(recording.count, EMITTED)) + manual + asked + counts[rb.PHASE, rv.MARKING]) + MOST_PROCS
 
@@ -75,10 +79,14 @@ def _rows(recording):
 def _bytes_needed(recording, rows):
     """Return the memory that a conversion and the case take at most, without its revived objects."""
     spans, scavenges = recording.count(rb.SPAN_ALLOCATED), recording.count(rb.SCAVENGED)
-    touched = spans + scavenges + recording.count(rb.SWEEPS_ONE)
+    manual = _manual_spans(recording)
+    written = {"credit": int(recording.counts[rb.SWEEPS_ONE, rv.BY_CREDIT]), "scav": manual + scavenges,
+               "needzero": manual}  # fmt: skip
     nbytes = {name: rows[name] * np.dtype(dtype).itemsize for name, dtype in MADE.items()}
-    nbytes |= {name: min(nbytes[name], touched * OS_PAGE) for name in RARELY}
+    # Pages that nobody writes to take no memory.
+    nbytes |= {name: min(nbytes[name], times * OS_PAGE) for name, times in written.items()}
     made = sum(nbytes.values()) + len(recording.data) + spans * ROW.itemsize
+    made += COLLECTION_BYTES * (recording.count(rb.SWEEPGEN) + recording.count(rb.PHASE))
     converts = 8 * entries_for(spans + recording.most_live)
     given = 0 if recording.go == "go1.19" else 2 * min(8 * rows["kind"], scavenges * OS_PAGE)
     # When the hash table has gone, the spans are put in order, column by column, and the deaths are checked.
