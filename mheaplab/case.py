@@ -17,33 +17,24 @@ from pathlib import Path
 
 import numpy as np
 
+from .case_checks import COLUMNS, check_events
 from .errors import FormatError
 from .params import HeapParams
 from .runtime.run import Events
 from .runtime.structs import (
     ADD_SPECIAL,
     ENSURE_SWEPT,
-    FIXED_STACK,
-    GC_START,
     KIND_NAMES,
     MALLOC,
-    MAX_TINY_SIZE,
-    PAGE_SIZE,
-    RECORDED_KINDS,
     REMOVE_SPECIAL,
-    SCAVENGE,
     SPAN_ALLOC,
     SPAN_FREE,
-    SPECIAL_FINALIZER,
     SPECIAL_NAMES,
     STACK_ALLOC,
     STACK_FREE,
-    SWEEP_START,
 )
 from .whole_file import whole_file
 
-COLUMNS = {"kind": "u1", "p": "u1", "flags": "u1", "size": "u8", "ref": "i8", "credit": "u4"}
-"""Columns with one row per event, and their types."""
 LISTS = {"dead": "i8", "dead_offsets": "i8"}
 REVIVED_LISTS = {"revived": "i8", "revived_offsets": "i8"}
 LATER_LISTS = {"page_marked": "i8", "page_marked_offsets": "i8", "given_addr": "u8", "given_pages": "u8"}
@@ -63,19 +54,6 @@ UNREADABLE = (
     tokenize.TokenError,
 )  # fmt: skip
 """What the standard library and NumPy raise on archives that are not what they claim to be."""
-MAX_SIZE = 1 << 47
-MAX_PAGES = MAX_SIZE // int(PAGE_SIZE)
-MAX_STACK = 1 << 31
-"""Bytes of the largest stack: stackalloc's argument has 32 bits, and it is a power of two."""
-MAX_VALUE = 1 << 63
-TARGETS = {
-    SPAN_FREE: SPAN_ALLOC,
-    ENSURE_SWEPT: MALLOC,
-    ADD_SPECIAL: MALLOC,
-    REMOVE_SPECIAL: MALLOC,
-    STACK_FREE: STACK_ALLOC,
-}
-"""Kinds that refer to another event, and of what kind that is."""
 EVENTS_SUFFIX = ".events.npz"
 TRUTH_SUFFIX = ".truth.npz"
 
@@ -183,193 +161,6 @@ def _read_npz(path, wanted, optional):
             arrays[name] = np.ascontiguousarray(found)
             arrays[name].flags.writeable = False
     return arrays
-
-
-def _previous(values):
-    """For each of ``values`` the index at which it stands before, or -1."""
-    order = np.argsort(values, kind="stable")
-    before = np.full(len(values), -1, np.int64)
-    same = values[order[1:]] == values[order[:-1]]
-    before[order[1:][same]] = order[:-1][same]
-    return before
-
-
-class _Checker:
-    """Checks columns and raises one FormatError that names the first event at fault."""
-
-    def __init__(self, path, events):
-        self.path = path
-        self.e = events
-        self.index = np.arange(len(events.kind), dtype=np.int64)
-
-    def none(self, bad, reason):
-        """Raise for the first event where ``bad`` is set; ``reason`` may name its columns in braces."""
-        if bad.any():
-            i = int(bad.argmax())
-            row = {name: int(c[i]) for name, c in self.e._asdict().items() if len(c) == len(bad)}
-            name = KIND_NAMES[row["kind"]] if row["kind"] < len(KIND_NAMES) else "?"
-            raise FormatError(f"{self.path}: event {i} ({name}): {reason.format(**row)}")
-
-    def rows(self, bad, name, reason):
-        """Raise for the first row of list ``name`` where ``bad`` is set."""
-        if bad.any():
-            k = int(bad.argmax())
-            value = int(getattr(self.e, name)[k])
-            raise FormatError(f"{self.path}: {name}[{k}] = {value}: {reason}")
-
-    def columns(self):
-        """Check kinds, sizes and references of all events."""
-        e = self.e
-        kind = e.kind
-        self.none(kind >= RECORDED_KINDS, f"unknown kind {{kind}}, expected 0 to {RECORDED_KINDS - 1}")
-        self.none((kind == MALLOC) & (e.size == 0), "size 0, expected 1 to 2**47 bytes")
-        self.none((kind == MALLOC) & (e.size > MAX_SIZE), "size {size} is over 2**47 bytes")
-        self.none(
-            (kind == SPAN_ALLOC) & ((e.size == 0) | (e.size > MAX_PAGES)), "{size} pages, expected 1 to 2**34"
-        )
-        self.none((kind == SPAN_ALLOC) & ((e.flags < 1) | (e.flags > 3)), "span type {flags}, expected 1 to 3")
-        self.none((kind == SCAVENGE) & (e.size > MAX_PAGES), "page limit {size}, expected 0 to 2**34")
-        self.references()
-        self.freed_once(SPAN_FREE, "span")
-        self.freed_once(STACK_FREE, "stack")
-
-    def references(self):
-        """Check that each event refers to an event of the kind that it needs, or to none."""
-        kind, ref = self.e.kind, self.e.ref
-        is_source = np.zeros(256, bool)
-        is_source[list(TARGETS)] = True
-        refers = is_source[kind]
-        wrong = refers & ((ref >= self.index) | (ref < -(kind == ENSURE_SWEPT).astype(np.int8)))
-        self.none(wrong, "ref {ref} is not an earlier event")
-        self.none(~refers & (kind != SWEEP_START) & (ref != -1), "ref {ref}, expected -1")
-        target = np.zeros_like(kind)
-        some = np.flatnonzero(refers & (ref >= 0))
-        target[some] = kind[ref[some]]
-        for source, wanted in TARGETS.items():
-            bad = (kind == source) & (ref >= 0) & (target != wanted)
-            self.none(bad, "ref {ref} is not a " + KIND_NAMES[wanted] + " event")
-
-    def freed_once(self, free, what):
-        """Check that no two events of kind ``free`` name the same event."""
-        freed = np.flatnonzero(self.e.kind == free)
-        twice = np.zeros(len(self.e.kind), bool)
-        twice[freed[_previous(self.e.ref[freed]) >= 0]] = True
-        self.none(twice, what + " of event {ref} is freed twice")
-
-    def stacks(self):
-        """Check the sizes of stacks; references have been checked."""
-        e = self.e
-        stack = (e.kind == STACK_ALLOC) | (e.kind == STACK_FREE)
-        if not stack.any():
-            return
-        bad = (e.size < int(FIXED_STACK)) | (e.size > MAX_STACK) | (e.size & (e.size - np.uint64(1)) != 0)
-        self.none(stack & bad, "{size} bytes, expected a power of two from 2048 to 2**31")
-        freed = e.kind == STACK_FREE
-        other = np.zeros(len(e.kind), bool)
-        other[freed] = e.size[freed] != e.size[e.ref[freed]]
-        self.none(other, "{size} bytes, but the stack of event {ref} has another size")
-
-    def specials(self):
-        """Check kinds and values of specials; which kinds a Go version has, the kernel knows."""
-        e = self.e
-        special = (e.kind == ADD_SPECIAL) | (e.kind == REMOVE_SPECIAL)
-        bad = (e.flags < 1) | (e.flags >= len(SPECIAL_NAMES))
-        self.none(special & bad, f"special of kind {{flags}}, expected 1 to {len(SPECIAL_NAMES) - 1}")
-        self.none(special & (e.size >= MAX_VALUE), "value {size} is over 2**63")
-
-    def phases(self):
-        """Check that marking begins once before each collection ends, if at all."""
-        gc = np.flatnonzero((self.e.kind == GC_START) | (self.e.kind == SWEEP_START))
-        start = self.e.kind[gc] == GC_START
-        twice = np.zeros(len(self.e.kind), bool)
-        twice[gc[1:][start[1:] & start[:-1]]] = True
-        self.none(twice, "marking has begun already")
-
-    def per_collection(self, name, offsets_name):
-        """Check a list that belongs to collections: offsets, events that exist, earlier than the collection."""
-        e = self.e
-        values, offsets = getattr(e, name), getattr(e, offsets_name)
-        starts = np.flatnonzero(e.kind == SWEEP_START)
-        if len(offsets) != len(starts) + 1:
-            raise FormatError(
-                f"{self.path}: {offsets_name} has {len(offsets)} rows, expected {len(starts) + 1}"
-                f" (one more than SWEEP_START events)"
-            )
-        if offsets[0] != 0 or offsets[-1] != len(values) or (np.diff(offsets) < 0).any():
-            raise FormatError(f"{self.path}: {offsets_name} does not rise from 0 to {len(values)}")
-        self.rows((values < 0) | (values >= len(e.kind)), name, "no such event")
-        self.rows(e.kind[values] != MALLOC, name, "not a MALLOC event")
-        collection = np.repeat(starts, np.diff(offsets))
-        self.rows(values >= collection, name, "later than the collection that lists it")
-
-    def dead_once(self):
-        """Check that no object dies twice, unless a finalizer may have kept it the first time."""
-        e = self.e
-        values = e.dead
-        once = np.zeros(len(e.kind), bool)
-        once[values] = True
-        if once.sum() == len(values):
-            return
-        collection = np.repeat(np.arange(len(e.dead_offsets) - 1), np.diff(e.dead_offsets))
-        before = np.flatnonzero(e.kind == SWEEP_START)[collection]
-        earlier = _previous(values)
-        again = earlier >= 0
-        kept = self.had_finalizer(values, before[earlier])
-        self.rows(again & (~kept | (collection[earlier] == collection)), "dead", "dead already")
-
-    def had_finalizer(self, objects, before):
-        """Which of ``objects`` got a finalizer before the event beside it; of a tiny block any part may have had it."""
-        e = self.e
-        armed = np.flatnonzero((e.kind == ADD_SPECIAL) & (e.flags == SPECIAL_FINALIZER))
-        first = np.full(len(e.kind), len(e.kind))
-        np.minimum.at(first, e.ref[armed], armed)
-        tiny = (e.size < int(MAX_TINY_SIZE)) & (e.flags & 1 == 1)
-        first_tiny = first[tiny & (e.kind == MALLOC)].min(initial=len(e.kind))
-        return np.where(tiny[objects], first_tiny, first[objects]) < before
-
-    def collections(self):
-        """Check that SWEEP_START events name the rows of dead_offsets in order."""
-        starts = self.e.kind == SWEEP_START
-        number = np.cumsum(starts) - 1
-        self.none(starts & (self.e.ref != number), "ref {ref} is not the number of this collection")
-
-    def given(self):
-        """Check where scavenges are said to have happened."""
-        e = self.e
-        for name in ("given_addr", "given_pages"):
-            if len(getattr(e, name)) != len(e.kind):
-                raise FormatError(f"{self.path}: {name} has {len(getattr(e, name))} rows, expected {len(e.kind)}")
-        here = e.kind == SCAVENGE
-        bad = (e.given_addr % int(PAGE_SIZE) != 0) | (e.given_addr == 0) | (e.given_addr >= MAX_SIZE)
-        self.none(here & bad, "given_addr {given_addr:#x} is not the address of a page")
-        bad = (e.given_pages == 0) | (e.given_pages > MAX_PAGES)
-        self.none(here & bad, "given_pages {given_pages}, expected 1 to 2**34")
-
-
-def check_events(events, path, go):
-    """Check the columns of a case against each other.
-
-    Raises
-    ------
-    FormatError
-        Naming ``path``, the event index or list row, and the reason.
-    """
-    n = len(events.kind)
-    for name in COLUMNS:
-        if len(getattr(events, name)) != n:
-            raise FormatError(f"{path}: {name} has {len(getattr(events, name))} rows, kind has {n}")
-    checker = _Checker(path, events)
-    checker.columns()
-    checker.stacks()
-    checker.specials()
-    checker.phases()
-    checker.collections()
-    checker.per_collection("dead", "dead_offsets")
-    checker.dead_once()
-    checker.per_collection("revived", "revived_offsets")
-    if go != "go1.19":
-        checker.per_collection("page_marked", "page_marked_offsets")
-        checker.given()
 
 
 def make_events(arrays):

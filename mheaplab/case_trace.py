@@ -26,26 +26,16 @@ from pathlib import Path
 import numpy as np
 
 from .case import EVENTS_SUFFIX, TRUTH_SUFFIX, load_case
-from .case_lives import NOSCAN, Lives
-from .lifetime_groups import survival_by_group
-from .lifetimes import Looks
+from .case_lives import NOSCAN, Lives, parts_of
+from .case_rows import CaseRows
+from .lifetime_groups import number_kinds, survival_by_group
+from .lifetimes import Indexed, Looks
 from .replay import memstats_point
-from .runtime.structs import (
-    NO_P,
-    PAGE_SHIFT,
-    SPAN_ALLOC,
-    SPAN_ALLOC_PTR_SCALAR_BITS,
-    SPAN_ALLOC_STACK,
-    SPAN_ALLOC_WORK_BUF,
-    SPAN_FREE,
-)
-from .runtime.structs import STACK_ALLOC as TAKES_STACK
-from .runtime.structs import STACK_FREE as RETURNS_STACK
-from .runtime.trace_events import ALLOC, DEATH, FORCED_GC, STACK_ALLOC, STACK_FREE
+from .runtime.structs import SPAN_ALLOC, SPAN_ALLOC_PTR_SCALAR_BITS, SPAN_ALLOC_WORK_BUF
+from .runtime.trace_events import new_trace_events
 from .traces import Trace, register_reader
 
-ROW = np.dtype([("at", "i8"), ("kind", "u1"), ("p", "u1"), ("size", "u8"), ("noscan", "?"), ("id", "u8")])
-"""A row of the trace with the recorded event it stands at."""
+DEATHS = "drawn between the collections of the recording, by its survival curves"
 COLLECTIONS = np.dtype(
     [
         ("begin_row", "i8"),  # rows of the trace before marking began
@@ -94,14 +84,19 @@ class CaseTrace:
 
 def _survival(lives):
     """Return the group of each slot, and by name the survival curve of each group."""
-    e, clock = lives.case.events, lives.clock
-    size, noscan = e.size[lives.born].astype(np.int64), (e.flags[lives.born] & NOSCAN).astype(np.int64)
-    looks = Looks(clock[lives.begin], clock[lives.born + 1], lives.seen, lives.gone)
-    return survival_by_group(size, noscan, looks)
+    e = lives.case.events
+
+    def kinds_of(first, stop):
+        born = lives.born[first:stop]
+        return 2 * e.size[born].astype(np.int64) + (e.flags[born] & NOSCAN)
+
+    kinds, number = number_kinds(len(lives.born), kinds_of)
+    births = Indexed(lives.clock[1:], lives.born)
+    return survival_by_group(kinds, number, Looks(lives.clock[lives.begin], births, lives.seen, lives.gone))
 
 
 def draw_deaths(lives, seed):
-    """Draw when each slot of a recording dies.
+    """Draw when the objects of a recording die.
 
     Parameters
     ----------
@@ -110,79 +105,40 @@ def draw_deaths(lives, seed):
 
     Returns
     -------
-    at : numpy.ndarray of int64
-        For each slot the event before which it dies, -1 for never.
+    death : numpy.ndarray of int
+        For each event, if it is a MALLOC, that before which its object dies; -1 for never.
     survival : dict of str to Survival
         The curves they were drawn by, by group of objects.
     """
-    clock = lives.clock
-    birth = clock[lives.born + 1]
     group, survival = _survival(lives)
-    found = lives.gone < len(lives.end)
-    first, last = clock[lives.low] - birth, clock[lives.high] - birth
-    uniform = np.random.default_rng(seed).random(len(birth))
+    shapes, rng = list(survival.values()), np.random.default_rng(seed)
+    death = np.full(len(lives.case), -1, lives.born.dtype)
+    for part in parts_of(len(lives.born)):
+        death[lives.born[part]] = _draw(lives, part, group[part], shapes, rng.random(part.stop - part.start))
+    for part in parts_of(len(death)):
+        shares = lives.opener[part] >= 0
+        death[part][shares] = death[lives.opener[part][shares]]
+    return death, survival
+
+
+def _draw(lives, part, group, shapes, uniform):
+    """Return the events before which the slots of ``part`` die, by the curves ``shapes`` of their groups."""
+    clock = lives.clock
+    birth = clock[lives.born[part].astype(np.int64) + 1]
+    low, high = lives.interval(part)
+    found = lives.gone[part] < len(lives.end)
+    first, last = clock[low] - birth, clock[high] - birth
     age = np.zeros(len(birth), np.int64)
-    for g, shape in enumerate(survival.values()):
-        dies, may_die = (group == g) & found, (group == g) & ~found
-        age[dies] = shape.draw(first[dies], last[dies], uniform[dies])
-        age[may_die] = shape.draw_after(first[may_die], uniform[may_die])
-    at = np.clip(np.searchsorted(clock, birth + age), lives.low, lives.high)
-    return np.where(~found & (birth + age > clock[-1]), -1, at), survival
-
-
-def _stacks(e):
-    """Return the events that take and that return stacks, their bytes, and for each return what it returns."""
-    takes = (e.kind == TAKES_STACK) | ((e.kind == SPAN_ALLOC) & (e.flags == SPAN_ALLOC_STACK))
-    frees = (e.kind == RETURNS_STACK) | (e.kind == SPAN_FREE)
-    frees[frees] = takes[e.ref[frees]]
-    takes, frees = np.flatnonzero(takes), np.flatnonzero(frees)
-    nbytes = np.where(e.kind == SPAN_ALLOC, e.size << np.uint64(PAGE_SHIFT), e.size)
-    return takes, nbytes[takes], frees, nbytes[e.ref[frees]]
-
-
-class _Rows:
-    """Collects rows of the trace with the recorded event they stand at, and puts them in order."""
-
-    order = {DEATH: 0, FORCED_GC: 1, ALLOC: 2, STACK_ALLOC: 2, STACK_FREE: 2}
-    """What comes first at one event: deaths, a call of the collector, the event itself."""
-
-    def __init__(self):
-        self.parts = []
-
-    def add(self, kind, at, **columns):
-        """Add rows of ``kind`` at events ``at``; columns that are not given are 0."""
-        rows = np.zeros(len(at), ROW)
-        rows["at"], rows["kind"] = at, kind
-        for name, values in columns.items():
-            rows[name] = values
-        self.parts.append(rows)
-
-    def sorted(self):
-        """Return all rows by event; at one event by kind, and by birth."""
-        rows = np.concatenate(self.parts)
-        rank = np.array([self.order[k] for k in range(len(self.order))])[rows["kind"]]
-        return rows[np.lexsort((rows["id"], rank, rows["at"]))]
-
-
-def _rows(lives, death):
-    """Return the trace's rows with the events they stand at."""
-    e = lives.case.events
-    malloc = np.flatnonzero(lives.opener >= 0)
-    takes, stack_bytes, frees, returned_bytes = _stacks(e)
-    number = np.zeros(len(e.kind), np.int64)
-    born = np.sort(np.concatenate([malloc, takes]))
-    number[born] = np.arange(len(born))
-    asked, returned = lives.forced()
-    # What ran without a P is the runtime's own doing; a program's stacks have one.
-    p = np.where(e.p == NO_P, 0, e.p)
-    rows = _Rows()
-    rows.add(ALLOC, malloc, p=p[malloc], size=e.size[malloc], noscan=e.flags[malloc] & NOSCAN, id=number[malloc])
-    rows.add(STACK_ALLOC, takes, p=p[takes], size=stack_bytes, id=number[takes])
-    rows.add(STACK_FREE, frees, p=p[frees], size=returned_bytes, id=number[e.ref[frees]])
-    dies = malloc[death[malloc] >= 0]
-    rows.add(DEATH, death[dies], p=p[dies], id=number[dies])
-    rows.add(FORCED_GC, lives.begin[asked], size=returned[asked])
-    return rows.sorted()
+    order = np.argsort(2 * group + found, kind="stable")
+    ends = np.cumsum(np.bincount(2 * group + found))
+    for g, (start, end) in enumerate(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
+        if start == end:
+            continue
+        of, shape = order[start:end], shapes[g // 2]
+        more = shape.draw(first[of], last[of], uniform[of]) if g % 2 else shape.draw_after(first[of], uniform[of])
+        age[of] = more
+    at = np.clip(np.searchsorted(clock, birth + age), low, high)
+    return np.where(~found & (birth + age > clock[-1]), -1, at)
 
 
 def _counts(lives, death):
@@ -190,15 +146,14 @@ def _counts(lives, death):
     e = lives.case.events
     types = e.flags[e.kind == SPAN_ALLOC]
     found = lives.gone < len(lives.end)
-    asked, returned = lives.forced()
     counts = {
         "objects": (lives.opener >= 0).sum(),
         "slots": len(lives.born),
         "found_dead": found.sum(),
         "die_later": (~found & (death[lives.born] >= 0)).sum(),
         "kept_by_finalizer": lives.kept,
-        "forced": asked.sum(),
-        "free_os_memory": returned.sum(),
+        "forced": lives.asked.sum(),
+        "free_os_memory": lives.returned.sum(),
         "bitmap_spans": (types == SPAN_ALLOC_PTR_SCALAR_BITS).sum(),
         "work_buffers": (types == SPAN_ALLOC_WORK_BUF).sum(),
     }
@@ -234,19 +189,16 @@ def case_trace(case, *, seed=0, look="begin"):
 def trace_of_lives(lives, seed):
     """Return the :class:`CaseTrace` of a recording that has been read already, for several draws of it."""
     case = lives.case
-    at, survival = draw_deaths(lives, seed)
-    death = np.full(len(case), -1, np.int64)
-    malloc = np.flatnonzero(lives.opener >= 0)
-    death[malloc] = at[np.searchsorted(lives.born, lives.opener[malloc])]
-    rows = _rows(lives, death)
-    # A death at event e stands before it.
-    before = rows["at"] - (rows["kind"] == DEATH)
-    row = np.searchsorted(before, np.arange(len(case) + 1))
+    death, survival = draw_deaths(lives, seed)
+    rows = CaseRows(lives, death)
+    row = rows.before()
     collections = np.zeros(len(lives.end), COLLECTIONS)
     collections["begin_event"], collections["end_event"] = lives.begin, lives.end
     collections["begin_row"], collections["end_row"] = row[lives.begin], row[lives.end]
-    collections["allocated"], collections["forced"] = lives.clock[lives.begin], lives.forced()[0]
-    columns = {name: np.ascontiguousarray(rows[name]) for name in ("kind", "p", "size", "noscan", "id")}
+    collections["allocated"], collections["forced"] = lives.clock[lives.begin], lives.asked
+    columns = next(rows.batches(max(rows.n_events, 1)), new_trace_events(0))._asdict()
+    columns = {name: columns[name] for name in ("kind", "p", "size", "noscan", "id")}
+    columns["noscan"] = columns["noscan"].view(bool)
     memstats_row = int(row[memstats_point(case.events)])
     return CaseTrace(columns, _counts(lives, death), collections, row, memstats_row, death, survival)
 
@@ -269,13 +221,15 @@ def trace_of_case(case, *, seed=0):
     FormatError
         If an event contradicts the heap.
     """
-    return named_trace(case, case_trace(case, seed=seed), f"case {case.name}")
+    return lives_trace(Lives(case, "begin"), seed, f"case {case.name}")
 
 
-def named_trace(case, made, origin):
-    """Return what :func:`case_trace` made of ``case`` as a :class:`Trace`; ``origin`` says where it comes from."""
-    deaths = "drawn between the collections of the recording, by its survival curves"
-    return Trace.from_arrays(**made.columns, go=case.go, program=case.name, deaths=deaths, origin=origin)
+def lives_trace(lives, seed, origin):
+    """Return what a recording says of the lives of its objects as a :class:`Trace`; ``origin``: where it comes from."""
+    case = lives.case
+    death, _ = draw_deaths(lives, seed)
+    meta = {"go": case.go, "program": case.name, "deaths": DEATHS, "origin": origin}
+    return Trace(CaseRows(lives, death, origin), meta)
 
 
 def is_case(path, head=b""):

@@ -7,7 +7,7 @@ pointers apart.  ``lifetimes`` has how a curve is made.
 
 import numpy as np
 
-from .lifetimes import curve, estimate
+from .lifetimes import PART, Indexed, curve, estimate
 
 SIZE_EDGES = (16, 64, 256, 2048, 32768)
 """Bytes at which groups of objects with a survival curve of their own begin, after the first."""
@@ -17,6 +17,8 @@ COMMON = 20
 """Objects of one size from which on they may have a curve of their own."""
 ENOUGH = 200
 """Observations that a curve needs."""
+AT_ONCE = 1024
+"""Sizes that are counted at a time, so that a program of very many needs no more memory."""
 
 
 def group_of(size, noscan):
@@ -35,37 +37,75 @@ def _kind_name(noscan):
     return "noscan" if noscan else "with pointers"
 
 
-def _groups_by_size(size, noscan, looks):
-    """Return the group of each object by its very size, -1 where it is rare, and by name the survival curve of each."""
-    kinds, group, members = np.unique(size * 2 + noscan, return_inverse=True, return_counts=True)
-    counts = looks.counts(group, len(kinds))
-    common = (members >= COMMON) & (counts[0].sum(axis=1) >= ENOUGH)
-    number = np.where(common, np.cumsum(common) - 1, -1)
-    curves = {
-        f"{kinds[k] // 2} B, {_kind_name(kinds[k] % 2)}": curve(counts[:, k]) for k in np.flatnonzero(common).tolist()
-    }
-    return number[group], curves
+def number_kinds(n, kinds_of):
+    """Number the kinds of objects that there are: sizes, with pointers and without.
+
+    Parameters
+    ----------
+    n : int
+        Objects.
+    kinds_of : callable
+        Called with the first of some objects and the first after them; returns an array with the kind of each: twice
+        its bytes, and 1 more if it has no pointers.
+
+    Returns
+    -------
+    kinds : numpy.ndarray of int64
+        In rising order.
+    number : numpy.ndarray of int32
+        For each object the place of its kind.
+    """
+    parts = [(first, min(first + PART, n)) for first in range(0, n, PART)]
+    kinds = np.zeros(0, np.int64)
+    for first, stop in parts:
+        kinds = np.union1d(kinds, kinds_of(first, stop))
+    number = np.empty(n, np.int32)
+    for first, stop in parts:
+        number[first:stop] = np.searchsorted(kinds, kinds_of(first, stop))
+    return kinds, number
 
 
-def survival_by_group(size, noscan, looks):
+def _own_curves(kinds, number, looks):
+    """Return the kinds, by number, of which there are enough for a curve of their own, and by name these curves."""
+    members = np.zeros(len(kinds), np.int64)
+    for first in range(0, len(number), PART):
+        members += np.bincount(number[first : first + PART], minlength=len(kinds))
+    candidates = np.flatnonzero(members >= COMMON)
+    common, curves = [], {}
+    for first in range(0, len(candidates), AT_ONCE):
+        some = candidates[first : first + AT_ONCE]
+        place = np.full(len(kinds), -1, np.int32)
+        place[some] = np.arange(len(some))
+        counts = looks.counts(Indexed(place, number), len(some))
+        for at in np.flatnonzero(counts[0].sum(axis=1) >= ENOUGH).tolist():
+            kind = int(kinds[some[at]])
+            common.append(int(some[at]))
+            curves[f"{kind // 2} B, {_kind_name(kind % 2)}"] = curve(counts[:, at])
+    return common, curves
+
+
+def survival_by_group(kinds, number, looks):
     """Estimate survival curves of objects that a series of looks says something of.
 
     Parameters
     ----------
-    size : numpy.ndarray of int64
-        Bytes of each object.
-    noscan : numpy.ndarray of int64
-        Whether it has no pointers, 0 or 1.
+    kinds, number : numpy.ndarray
+        What :func:`number_kinds` says of the objects; ``number`` becomes the result.
     looks : Looks
 
     Returns
     -------
-    group : numpy.ndarray of int64
+    group : numpy.ndarray of int32
         For each object the place of its curve.
     survival : dict of str to Survival
         The curves, by group of objects.
     """
-    ranges = group_of(size, noscan)
-    curves = dict(zip(map(group_name, range(GROUPS)), estimate(looks, ranges, (2, SIZES), ENOUGH), strict=True))
-    own, more = _groups_by_size(size, noscan, looks)
-    return np.where(own >= 0, GROUPS + own, ranges), curves | more
+    group = group_of(kinds // 2, kinds % 2).astype(np.int32)
+    curves = dict(
+        zip(map(group_name, range(GROUPS)), estimate(looks, Indexed(group, number), (2, SIZES), ENOUGH), strict=True)
+    )
+    common, more = _own_curves(kinds, number, looks)
+    group[common] = GROUPS + np.arange(len(common))
+    for first in range(0, len(number), PART):
+        number[first : first + PART] = group[number[first : first + PART]]
+    return number, curves | more

@@ -29,6 +29,8 @@ WIDE = 1.0
 """Octaves from which on a pool of bins is an age at which nothing dies."""
 NEVER = np.int64(2**62)
 """An age that no recording reaches."""
+PART = 1 << 18
+"""Objects that are looked at at a time."""
 SLOPE = 1e-9
 """Weight of the even spread that decides where the curve is flat, though an object did die there."""
 
@@ -123,6 +125,19 @@ def pool_adjacent_violators(share, weight):
     return [p[0] for p in pools], [p[1] for p in pools]
 
 
+class Indexed:
+    """The rows of a table that an array of numbers names, looked up when some of them are asked for."""
+
+    def __init__(self, table, numbers):
+        self.table, self.numbers = table, numbers
+
+    def __len__(self):
+        return len(self.numbers)
+
+    def __getitem__(self, part):
+        return self.table[self.numbers[part]]
+
+
 @dataclass(frozen=True)
 class Looks:
     """What a series of looks at a heap says of its objects.
@@ -131,7 +146,7 @@ class Looks:
     ----------
     clock : numpy.ndarray of int64
         Bytes allocated until each look, rising.
-    birth : numpy.ndarray of int64
+    birth : numpy.ndarray of int64, or Indexed
         Bytes allocated until each object was born, itself included.
     seen : numpy.ndarray of int64
         The last look that saw the object alive; -1 if none did.
@@ -148,6 +163,12 @@ class Looks:
     def counts(self, group, groups):
         """Count observations by group and bin of age: all, alive, and the sum of their points on the scale.
 
+        Parameters
+        ----------
+        group : numpy.ndarray of int, or Indexed
+            The group of each object; those of group -1 are left out.
+        groups : int
+
         Returns
         -------
         numpy.ndarray of float64, shape (3, groups, bins)
@@ -155,14 +176,18 @@ class Looks:
         bins = OCTAVES * BINS_PER_OCTAVE
         total = np.zeros((3, groups * bins))
         for k, clock in enumerate(self.clock.tolist()):
-            # At age 0 everything is alive by definition, whatever became of it a moment later.
-            known = (self.birth < clock) & ((self.seen >= k) | (self.gone <= k))
-            x = _scale(clock - self.birth[known])
-            where = group[known] * bins + np.minimum(x * BINS_PER_OCTAVE, bins - 1).astype(np.int64)
-            alive = self.seen[known] >= k
-            total[0] += np.bincount(where, minlength=groups * bins)
-            total[1] += np.bincount(where, alive, groups * bins)
-            total[2] += np.bincount(where, x, groups * bins)
+            points = np.zeros(groups * bins)
+            for first in range(0, len(self.birth), PART):
+                part = slice(first, first + PART)
+                birth, seen, gone, of = self.birth[part], self.seen[part], self.gone[part], group[part]
+                # At age 0 everything is alive by definition, whatever became of it a moment later.
+                known = (birth < clock) & ((seen >= k) | (gone <= k)) & (of >= 0)
+                x = _scale(clock - birth[known])
+                where = of[known].astype(np.int64) * bins + np.minimum(x * BINS_PER_OCTAVE, bins - 1).astype(np.int64)
+                np.add.at(total[0], where, 1.0)
+                np.add.at(total[1], where, (seen[known] >= k).astype(np.float64))
+                np.add.at(points, where, x)
+            total[2] += points
         return total.reshape(3, groups, bins)
 
 
@@ -199,7 +224,7 @@ def estimate(looks, group, groups, enough=200):
     Parameters
     ----------
     looks : Looks
-    group : numpy.ndarray of int64
+    group : numpy.ndarray of int, or Indexed
         The group of each object: its row times the number of columns, and its column.
     groups : tuple of int
         Rows and columns of groups; along a row, neighbours are alike.

@@ -63,6 +63,10 @@ class Recording:
     procs : int
         GOMAXPROCS; the highest, if the program changed it.
     records : int
+    most_live : int
+        Objects that are alive at once, at most, as far as the records are right.
+    dead : int
+        Objects that its sweeps count as dead.
     blocks : list of (int, int)
         Where the records of each block begin and end, in bytes.
     end : str
@@ -88,6 +92,7 @@ class Recording:
             raise FormatError(f"{path}: cannot be read ({err.strerror})") from err
         self._header()
         self.blocks, self.records, self.procs, self.end, self.left = [], 0, 0, "", 0
+        self.most_live = self.dead = 0
         self.counts = np.zeros((rb.RECORD_KINDS, 256), np.int64)
         self._walk(whole)
 
@@ -141,6 +146,7 @@ class Recording:
                 self._scan(state, first, at, records)
                 self.blocks.append((first, at))
                 self.records, self.procs = int(state["records"]), int(state["most_procs"])
+                self.most_live, self.dead = int(state["most_live"]), int(state["dead_counted"])
 
     def _block(self, at):
         """Return (magic, bytes, records) of the block at byte ``at``, or what is missing of it, in words."""

@@ -10,12 +10,13 @@ import numpy as np
 from .case import COLUMNS, LATER_LISTS, TRUTH, Case, check_events, make_events
 from .case import register_reader as register_case_reader
 from .case_lives import Lives
-from .case_trace import named_trace, trace_of_lives
+from .case_trace import lives_trace
 from .errors import FormatError
 from .recording import Recording, is_recording
 from .runtime import recording_bytes as rb
 from .runtime import recording_events as rv
-from .runtime.recording_tables import RecordingState
+from .runtime.recording_tables import COLUMNS as MADE
+from .runtime.recording_tables import MOST_EVENTS, ROW, RecordingState, entries_for
 from .runtime.structs import PAGE_SIZE, SCAVENGE
 from .traces import register_reader
 
@@ -26,6 +27,11 @@ SPAN_TYPE = 7
 INLINE_MARKS = (16, 512)
 """Bytes of the smallest and the largest object whose span keeps its marks inline, later than Go 1.19."""
 FIRST_ROOM = 1 << 13
+OS_PAGE = 4096
+COLLECTION_BYTES = 128
+"""What is kept of a collection in passing, beside its columns."""
+TIMES, SPARE = 10, 64 << 20
+"""A case takes no more than ten times the recording's bytes, plus these; the rest of 100 MB is for what is passing."""
 MOST_PROCS = 256
 """Ps that a record can name, "no P" included."""
 FAULTS = {
@@ -42,11 +48,15 @@ FAULTS = {
 }
 
 
+def _manual_spans(recording):
+    """Return how many spans of the runtime's own are allocated."""
+    return int(recording.counts[rb.SPAN_ALLOCATED, np.arange(256) & SPAN_TYPE != 0].sum())
+
+
 def _events(recording):
     """Return how many events a recording comes to, at most: each P may be in the middle of an allocation at its end."""
     counts = recording.counts
-    types = np.arange(256) & SPAN_TYPE
-    manual = counts[rb.SPAN_ALLOCATED, types != 0].sum() + counts[rb.SPAN_FREED, 1:].sum()
+    manual = _manual_spans(recording) + counts[rb.SPAN_FREED, 1:].sum()
     asked = recording.count(rb.SWEEPS_ONE) - counts[rb.SWEEPS_ONE, rv.BY_CREDIT]
     return int(sum(map(recording.count, EMITTED)) + manual + asked + counts[rb.PHASE, rv.MARKING]) + MOST_PROCS
 
@@ -57,7 +67,7 @@ def _rows(recording):
     rows = {name: events for name in (*COLUMNS, "addr", "scav", "needzero")}
     rows |= {name: spans for name in TRUTH if name.startswith("span_")}
     lists = {
-        "dead": recording.count(rb.ALLOCATED),
+        "dead": min(recording.count(rb.ALLOCATED), recording.dead),
         "page_marked": recording.count(rb.PAGE_MARKED),
         "revived": FIRST_ROOM,
     }
@@ -66,16 +76,46 @@ def _rows(recording):
     return rows
 
 
+def _bytes_needed(recording, rows):
+    """Return the memory that a conversion and the case take at most, without its revived objects."""
+    spans, scavenges = recording.count(rb.SPAN_ALLOCATED), recording.count(rb.SCAVENGED)
+    manual = _manual_spans(recording)
+    written = {"credit": int(recording.counts[rb.SWEEPS_ONE, rv.BY_CREDIT]), "scav": manual + scavenges,
+               "needzero": manual}  # fmt: skip
+    nbytes = {name: rows[name] * np.dtype(dtype).itemsize for name, dtype in MADE.items()}
+    # Pages that nobody writes to take no memory.
+    nbytes |= {name: min(nbytes[name], times * OS_PAGE) for name, times in written.items()}
+    made = sum(nbytes.values()) + len(recording.data) + spans * ROW.itemsize
+    made += COLLECTION_BYTES * (recording.count(rb.SWEEPGEN) + recording.count(rb.PHASE))
+    converts = 8 * entries_for(spans + recording.most_live)
+    given = 0 if recording.go == "go1.19" else 2 * min(8 * rows["kind"], scavenges * OS_PAGE)
+    # When the hash table has gone, the spans are put in order, column by column, and the deaths are checked.
+    return made + max(converts, given + 3 * 8 * spans + rows["kind"])
+
+
 class _Conversion:
     """One conversion."""
 
     def __init__(self, recording):
         self.recording = recording
+        rows = _rows(recording)
+        self.needed = _bytes_needed(recording, rows)
+        self._keep_to(self.needed)
         self.state = RecordingState(recording.data)
-        self.state.make_tables(_rows(recording), recording.count(rb.SPAN_ALLOCATED), FIRST_ROOM)
+        self.state.make_tables(rows, recording.count(rb.SPAN_ALLOCATED), recording.most_live)
         self.at = self.state.record
         if recording.go != "go1.19":
             self.at["inline_low"], self.at["inline_high"] = INLINE_MARKS
+
+    def _keep_to(self, nbytes):
+        """Refuse what needs more memory than a file of this length may; no program's own recording does."""
+        size = len(self.recording.data)
+        if nbytes > TIMES * size + SPARE or self.recording.records > MOST_EVENTS:
+            mib = 1 << 20
+            raise FormatError(
+                f"{self.recording.path}: {self.recording.records} records in {size / mib:.3g} MiB come to a case of"
+                f" {nbytes / mib:.3g} MiB, expected at most {TIMES} times the file and {SPARE / mib:.3g} MiB"
+            )
 
     def run(self):
         """Convert all blocks."""
@@ -85,7 +125,10 @@ class _Conversion:
                 with np.errstate(over="ignore"):
                     at = rv.convert_block(self.at, at, stop)
                 if self.at["fault"] == rv.NEEDS_ROOM:
-                    self._grow()
+                    # Finalizers keep few objects; the room for them doubles.
+                    self.needed += self.state.tables["revived"].nbytes * 2
+                    self._keep_to(self.needed)
+                    self.state.grow_column("revived")
                 elif self.at["fault"] != rv.FINE:
                     raise self._refused(at)
 
@@ -94,13 +137,6 @@ class _Conversion:
         row = {name: int(self.at[name]) for name in ("op", "on_p", "spanclass", "first", "second", "third")}
         reason = FAULTS[int(self.at["fault"])].format(**row)
         return FormatError(f"{self.recording.path}: byte {at} ({rb.RECORD_NAMES[row['op']]}): {reason}")
-
-    def _grow(self):
-        """Make whatever is nearly full twice as large."""
-        if self.at["kept"] + rb.MAX_SLOTS > self.at["revived_len"]:
-            self.state.grow_column("revived")
-        if 2 * self.at["used"] + 2 > self.at["entries_len"]:
-            self.state.grow_entries()
 
     def _column(self, name, rows):
         return self.state.tables[name][: int(rows)]
@@ -119,6 +155,7 @@ class _Conversion:
     def case(self, truth):
         """Return the case."""
         n, go = int(self.at["event"]), self.recording.go
+        self.state.forget_entries()
         arrays = {name: self._column(name, n) for name in COLUMNS} | self._lists()
         if go == "go1.19":
             arrays = {name: array for name, array in arrays.items() if name not in LATER_LISTS}
@@ -149,7 +186,8 @@ class _Conversion:
         order = np.argsort(event, kind="stable")
         order = order[self._column("size", n)[event[order]] > 0]
         found = {name: self._column(name, n) for name in TRUTH if not name.startswith("span_")}
-        found |= {name: self._column(name, len(event))[order] for name in TRUTH if name.startswith("span_")}
+        for name in (name for name in TRUTH if name.startswith("span_")):
+            found[name] = self.state.tables.pop(name)[order]
         for array in found.values():
             array.flags.writeable = False
         return found
@@ -160,19 +198,31 @@ class RecordedLives(Lives):
 
     Parameters
     ----------
-    case : Case
-        With its truth.
+    recording : Recording
     look : {"begin", "end"}
-    unswept : (numpy.ndarray, numpy.ndarray)
-        Base and end of the spans that were not swept when the recording ended.
+    spend : bool
+        Whether nobody will read the recording again, so that its bytes may go.
     """
 
-    def __init__(self, case, look, unswept):
-        self.unswept = unswept
-        super().__init__(case, look)
+    def __init__(self, recording, look, spend=False):
+        conversion = _Conversion(recording)
+        conversion.run()
+        # Base and end of the spans that were not swept when the recording ended.
+        self._unswept = conversion.unswept_spans()
+        self.case = conversion.case(truth=True)
+        del conversion  # it holds what this object lets go, as early as it can
+        if spend:
+            recording.data = recording.data[:0].copy()
+        self._learn(look)
 
     def _heap(self):
-        return self.case.truth["addr"].astype(np.int64), self.unswept
+        return self.case.truth["addr"].view(np.int64), self._unswept
+
+    def _done_with_case(self):
+        e = self.case.events
+        kept = {name: getattr(e, name) for name in ("kind", "p", "flags", "size")}
+        nothing = {name: getattr(e, name)[:0].copy() for name in e._fields if name not in kept}
+        self.case = Case(self.case.name, self.case.go, e._replace(**nothing))
 
 
 def recording_case(recording, truth=True):
@@ -222,14 +272,18 @@ def recording_trace(recording, *, seed=0, look="begin"):
     -----
     Nothing is replayed, so this is as good with several Ps as with one.
     """
-    conversion = _Conversion(recording)
-    conversion.run()
-    case = conversion.case(truth=True)
-    lives = RecordedLives(case, look, conversion.unswept_spans())
-    return named_trace(case, trace_of_lives(lives, seed), f"recording {recording.path.name}")
+    return lives_trace(RecordedLives(recording, look), seed, _origin(recording))
+
+
+def _origin(recording):
+    return f"recording {recording.path.name}"
+
+
+def _open_trace(path, seed):
+    """Return the trace of a recording that nobody else has open."""
+    recording = Recording(path)
+    return lives_trace(RecordedLives(recording, "begin", spend=True), seed, _origin(recording))
 
 
 register_case_reader(is_recording, lambda path, truth: recording_case(Recording(path), truth))
-register_reader(
-    "a recording", lambda _, head: is_recording(head), lambda path, seed: recording_trace(Recording(path), seed=seed)
-)
+register_reader("a recording", lambda _, head: is_recording(head), _open_trace)

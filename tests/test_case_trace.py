@@ -113,7 +113,7 @@ def test_made_up_dead_are_those_that_were_dead(rng):
     dies = death[lives.born]
     # The made-up collector looks when marking begins, and keeps what dies while it marks.
     begin = np.append(lives.begin, len(case))
-    assert (dies <= lives.high)[found].all()
+    assert (dies <= lives.interval(slice(None))[1])[found].all()
     looked = lives.looked()
     assert (dies > begin[lives.seen])[looked].all()
     assert looked.sum() > 1000 and (~looked & found).sum() > 1000

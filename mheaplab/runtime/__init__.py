@@ -26,6 +26,7 @@ module                    Go file, and what it owns
 ``recording_tables``      what reading a program's own recording works on
 ``recording_bytes``       records, as the recorded program encoded them
 ``recording_events``      records become events of a case, and the truth about them
+``case_rows``             events of a case and deaths become rows of a trace
 ``exectrace_structs``     Go's execution traces: the format, and the records of its parser
 ``exectrace_maps``        the parser's maps by id
 ``exectrace_numbers``     numbers of any length

@@ -29,6 +29,8 @@ THIRD_NUMBER = (1 << SPAN_ALLOCATED) | (1 << SCAVENGED) | (1 << SWEPT)
 """Kinds that have a third number, as bits."""
 MAX_SLOTS = 1024
 """Objects in a span of small objects: 8 KiB of 8 B each have the most."""
+TINY_HIT = 8
+"""Flag of an ALLOCATED record: the object is in an open tiny block, and takes no slot."""
 ALL_OTHER = 255
 """The sort of addresses that are no object's."""
 
@@ -115,6 +117,21 @@ def read_record(s, at, stop):
     s.next_at = at
 
 
+@kjit
+def count_slots(s):
+    """Count the slots that the record takes or that it says are dead; what lies about that, is refused later.
+
+    Modifies s.
+    """
+    if s.op == ALLOCATED and s.op_flags & TINY_HIT == 0:
+        s.live += 1
+        s.most_live = max(s.most_live, s.live)
+    elif s.op == SWEPT and (s.op_flags >> 1) != FORM_NONE:
+        dead = np.int64(min(s.third, np.uint64(MAX_SLOTS)))
+        s.dead_counted += dead
+        s.live = max(s.live - dead, np.int64(0))
+
+
 @kentry
 def scan_block(s, start, stop, counts):
     """Count the records from byte ``start`` to ``stop``; return why it stopped, FINE at the end of the block.
@@ -135,6 +152,7 @@ def scan_block(s, start, stop, counts):
             return BAD_FORM
         counts[s.op, s.op_flags] += 1
         s.records += 1
+        count_slots(s)
         if s.op == PROCS:
             s.most_procs = max(s.most_procs, np.int64(s.second))
         at = s.next_at

@@ -39,6 +39,7 @@ from .recording_bytes import (
     SWEEPGEN,
     SWEEPS_ONE,
     SWEPT,
+    TINY_HIT,
     read_record,
 )
 from .recording_tables import (
@@ -80,6 +81,7 @@ from .recording_tables import (
     span_needzero,
     span_npages,
     span_scav,
+    value_of,
 )
 from .structs import (
     ENSURE_SWEPT,
@@ -100,7 +102,7 @@ from .structs import (
 (FINE, NEEDS_ROOM, BAD_SPAN, NO_SPAN, BAD_CLASS, NO_REFILL, OUTSIDE, TWICE, NOT_TINY, NO_COLLECTION, NO_OBJECT,
  OTHER_COUNT) = range(12)  # fmt: skip
 """Why a conversion stopped."""
-NOSCAN_NEEDZERO_BLACK, TINY_HIT, BEHIND_HEADER = 7, 8, 16
+NOSCAN_NEEDZERO_BLACK, BEHIND_HEADER = 7, 16
 """Flags of an ALLOCATED record; the first three are those of a MALLOC."""
 SPAN_USE = 7
 """The bits of a span's flags that say what it is for: 0 objects; the next says whether its memory may be dirty."""
@@ -146,7 +148,7 @@ def span_allocated(s):
     set_span_event(s, span, -1)
     row, p = row_at(s, span), proc(s, s.on_p)
     row.last_object, row.use, row.swept = -1, use, s.collection
-    put_entry(s, s.first | BASE_BIT, span)
+    put_entry(s, find_entry(s, s.first | BASE_BIT), s.first | BASE_BIT, span)
     if use != 0:
         manual_allocated(s, span)
         return FINE
@@ -221,10 +223,12 @@ def object_allocated(s):
         span = span_of_object(s)
         if span < 0:
             return -span
-        if slot & IN_WORD != NOTHING or look_up(s, slot) >= 0:
+        at = find_entry(s, slot)
+        if slot & IN_WORD != NOTHING or entry_at(s, at) != 0:
             return TWICE
         allocation_begins(s)
-        put_entry(s, slot, proc(s, s.on_p).begun)
+        put_entry(s, at, slot, proc(s, s.on_p).begun)
+        set_ref(s, proc(s, s.on_p).begun, slot)
         row_at(s, span).last_object = proc(s, s.on_p).begun
     allocation_begins(s)
     p = proc(s, s.on_p)
@@ -266,19 +270,23 @@ def span_swept(s):
 
 @kjit
 def slots_swept(s, nbytes, reclaiming):
-    """Look at each slot of the swept span, of ``nbytes`` bytes each. Modifies s, entries, dead, revived."""
+    """Look at each slot of the swept span, of ``nbytes`` bytes each. Modifies s, entries, ref, dead, revived."""
     found = s.died
     for i in range(np.int64(s.second) if s.spanclass >= LARGE else 1):
+        dead = is_dead(s, i)
+        if not dead and not reclaiming:
+            continue
         at = find_entry(s, s.first + np.uint64(i * nbytes))
-        e = entry_at(s, at).value - 1
-        if is_dead(s, i):
+        e = value_of(entry_at(s, at))
+        if dead:
             if e >= 0:
                 set_dead(s, s.died, e)
                 s.died += 1
+                set_ref(s, e, -1)
                 remove_entry(s, at)
             elif s.op_flags >> 1 == FORM_BITS:
                 return NO_OBJECT
-        elif reclaiming and e >= 0:
+        elif e >= 0:
             set_revived(s, s.kept, e)
             s.kept += 1
     return FINE if np.uint64(s.died - found) == s.third else OTHER_COUNT
@@ -389,12 +397,12 @@ def take_record(s):
 def convert_block(s, start, stop):
     """Convert the records from byte ``start`` to ``stop``, which have been scanned; return where it stopped.
 
-    ``s.fault`` says why: NEEDS_ROOM asks for more entries, or for more rows of ``revived``, before anything was done.
+    ``s.fault`` says why: NEEDS_ROOM asks for more rows of ``revived``, before anything was done.
     Modifies all.
     """
     at = np.int64(start)
     while at < stop:
-        if 2 * s.used + 2 > s.entries_len or s.kept + MAX_SLOTS > s.revived_len:
+        if s.kept + MAX_SLOTS > s.revived_len:
             s.fault = NEEDS_ROOM
             return at
         read_record(s, at, stop)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..lifetime_groups import group_of, survival_by_group
+from ..lifetime_groups import group_of, number_kinds, survival_by_group
 from ..lifetimes import Looks
 from ..runtime.gotrace_structs import FOUND, UNKNOWN_AGE
 from ..runtime.gotrace_weave import uniform_of, weave
@@ -102,7 +102,8 @@ class Sampler:
         seen, gone = np.searchsorted(every, gone - 1, "right") - 1, np.searchsorted(every, gone)
         sizes = class_sizes()
         noscan = spc.astype(np.int64) & 1
-        group, curves = survival_by_group(sizes[spc], noscan, Looks(clock[every], born, seen, gone))
+        kinds, number = number_kinds(len(spc), lambda first, stop: 2 * sizes[spc[first:stop]] + noscan[first:stop])
+        group, curves = survival_by_group(kinds, number, Looks(clock[every], born, seen, gone))
         by_class = group_of(sizes, np.arange(SPAN_CLASSES) & 1)
         by_class[spc] = group
         return by_class, curves

@@ -9,7 +9,9 @@ Where the events come from is the *source's* business: arrays, a file, a workloa
 ``digest()``
     text that is the same for the same events;
 ``checked``
-    whether its events cannot be wrong, since this package makes them.
+    whether its events cannot be wrong, since this package makes them;
+``dense``
+    whether their ids are dense too; if it does not say, they are if it is checked.
 
 The trace sees to it that batches have the length that was asked for, that what comes from outside is checked event by
 event, and that a simulation gets dense ids.
@@ -132,6 +134,7 @@ class PrefixSource:
 
     def __init__(self, source, n):
         self.source, self.n, self.checked = source, n, source.checked
+        self.dense = getattr(source, "dense", source.checked)
         self.n_events = None if source.n_events is None else min(n, source.n_events)
 
     def batches(self, rows):
@@ -183,6 +186,7 @@ class Trace:
 
     def __init__(self, source, meta, name=""):
         self._source = source
+        self._dense = getattr(source, "dense", source.checked)
         self.meta = checked_meta(meta)
         self.name = name or self.meta["origin"] or self.meta["program"] or "trace"
 
@@ -255,7 +259,7 @@ class Trace:
     def dense_batches(self, rows=ROWS):
         """Yield the events as :meth:`batches` does, with dense ids."""
         batches = rechunk(self._source.batches(checked_rows(rows)), rows)
-        if self._source.checked:
+        if self._dense:
             yield from batches
             return
         table = self._table()
