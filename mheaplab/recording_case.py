@@ -198,8 +198,8 @@ def recording_case(recording, truth=True):
     return conversion.case(truth)
 
 
-def recording_trace(recording, *, seed=0, look="begin"):
-    """Return a recording as a trace: what the program allocated, and when each object died.
+def recording_case_trace(recording, *, seed=0, look="begin"):
+    """Return a recording as a case with its truth, and as the :class:`CaseTrace` of it.
 
     Parameters
     ----------
@@ -211,7 +211,8 @@ def recording_trace(recording, *, seed=0, look="begin"):
 
     Returns
     -------
-    Trace
+    case : Case
+    made : CaseTrace
 
     Raises
     ------
@@ -226,7 +227,16 @@ def recording_trace(recording, *, seed=0, look="begin"):
     conversion.run()
     case = conversion.case(truth=True)
     lives = RecordedLives(case, look, conversion.unswept_spans())
-    return named_trace(case, trace_of_lives(lives, seed), f"recording {recording.path.name}")
+    return case, trace_of_lives(lives, seed)
+
+
+def recording_trace(recording, *, seed=0, look="begin"):
+    """Return a recording as a :class:`Trace`: what the program allocated, and when each object died.
+
+    Parameters, errors and notes are those of :func:`recording_case_trace`.
+    """
+    case, made = recording_case_trace(recording, seed=seed, look=look)
+    return named_trace(case, made, f"recording {recording.path.name}")
 
 
 register_case_reader(is_recording, lambda path, truth: recording_case(Recording(path), truth))

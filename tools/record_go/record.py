@@ -6,10 +6,10 @@
     record.py close X.mhrec -o Y.mhrec
 
 `build` is `go build` with an overlay: the runtime's own files with lines of ours (mheaplab/recorder).  The program's
-source is not touched, and nothing is written into GOROOT.  The program is an ordinary one; it records if the environment
-variable MHEAPLAB_RECORD names a file that does not exist yet (%p in the name becomes the process number).  `run` sets
-the variable, and removes a recording of that name first.  `close` copies a recording of a program that was killed, up to
-its last whole block, and ends it properly.
+source is not touched, and nothing is written into GOROOT.  The program is an ordinary one; it records if the
+environment variable MHEAPLAB_RECORD names a file that does not exist yet (%p in the name becomes the process number).
+`run` sets the variable, and removes a recording of that name first.  `close` copies a recording of a program that was
+killed, up to its last whole block, and ends it properly.
 
 Exit status: that of the program for `run`; else 0 done, 1 something is missing or failed, 2 usage.
 """

@@ -1,0 +1,107 @@
+"""The command ``mheaplab prove``: what another table of size classes does to a program, predicted and measured."""
+
+import contextlib
+import sys
+import tempfile
+from pathlib import Path
+
+from .errors import FormatError, GoError
+from .pacer_params import read_gogc
+from .progress import ProgressBar
+from .prove import Prover, check_words, save
+from .prove_predict import FIELDS, OFF
+from .prove_tables import WORDS
+from .recorder import MOMENTS
+
+DONE, BAD, USAGE = 0, 1, 2
+MIB = 1 << 20
+STEPS_BEFORE = 4
+"""Steps before the first table: build, record, read, build with Go's table."""
+HEAD = "| table | moment | MiB | Go's, predicted | measured | table's, predicted | measured | change | measured | off |"
+
+
+class _Steps:
+    """Shows which step is being taken, and how many are left."""
+
+    def __init__(self, label, total):
+        self.bar, self.label, self.total, self.done = ProgressBar(label), label, total, 0
+
+    def __call__(self, step):
+        self.bar.label = f"{self.label}: {step}"
+        self.bar(self.done, self.total)
+        self.done += 1
+
+
+def _range(measured):
+    """Return the median of the runs, and between which numbers they lie if they differ, in MiB."""
+    low, middle, high = (n / MIB for n in (min(measured.runs), measured.median, max(measured.runs)))
+    return f"{middle:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{middle:.3f} ({low:.3f} to {high:.3f})"
+
+
+def rows_of(proof):
+    """Yield the lines of a table in Markdown, one for each moment and field."""
+    for moment in MOMENTS:
+        for field in FIELDS:
+            stock, other = proof.stock[moment][field], proof.other[moment][field]
+            predicted, measured = (n / MIB for n in proof.change(moment, field))
+            cells = [proof.word, moment, field, f"{stock.predicted / MIB:.3f}", _range(stock)]
+            cells += [f"{other.predicted / MIB:.3f}", _range(other), f"{predicted:+.3f}", f"{measured:+.3f}"]
+            yield "| " + " | ".join([*cells, f"{100 * proof.off(moment, field):+.2f}%"]) + " |"
+
+
+def _prove(args, folder, gogc):
+    """Prove all tables, and print them; the exit status says only whether that could be done."""
+    steps = _Steps(Path(args.program).name, STEPS_BEFORE + args.runs + len(args.table) * (2 + args.runs))
+    proofs = []
+    with contextlib.closing(steps.bar):
+        prover = Prover(args.program, folder, args.go, args.arguments, args.runs, gogc, steps)
+        prover.record()
+        exact = prover.exact()
+        proofs += [prover.prove(word) for word in args.table]
+    given = " ".join([prover.program.name, *args.arguments])
+    off = "off" if gogc == OFF else gogc
+    print(f"{given}: {prover.go.release}, GOGC={off}, one P, {args.runs} runs of each build")
+    repeats = "repeats" if exact else "does not repeat"
+    print(f"recorded: {len(prover.predictor.case):,} events; the twin {repeats} its MemStats")
+    print("\n" + HEAD + "\n| --- | --- | --- |" + " ---: |" * 7)
+    for proof in proofs:
+        print("\n".join(rows_of(proof)))
+    if args.output:
+        save(prover, proofs, folder / "proof.json")
+    return DONE if exact else BAD
+
+
+def prove_command(args):
+    """Build, record, predict, measure."""
+    try:
+        gogc = read_gogc(args.gogc)
+        check_words(args.table)
+        with contextlib.ExitStack() as stack:
+            if args.output is None:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mheaplab-prove.")))
+            elif args.output.exists() and (not args.output.is_dir() or any(args.output.iterdir())):
+                raise ValueError(f"--output: {args.output} is there already and not an empty folder; name another")
+            else:
+                folder = args.output
+                folder.mkdir(parents=True, exist_ok=True)
+            return _prove(args, folder, gogc)
+    except (FormatError, GoError):
+        raise
+    except ValueError as err:
+        print(f"mheaplab: {err}", file=sys.stderr)
+        return USAGE
+
+
+def add_prove(commands):
+    """Add the command to the parser's ``commands``."""
+    command = commands.add_parser(
+        "prove", help="predict what another table of size classes does to a Go program, and measure it",
+        epilog="What is behind -- goes to the program. Needs Go 1.19 or 1.27, linux/amd64. See docs/size-classes.md.",
+    )  # fmt: skip
+    command.add_argument("program", metavar="PROGRAM.go", help="a Go file, or the folder of a package")
+    command.add_argument("--table", action="append", required=True, metavar="T", help=f"{WORDS}; may be repeated")
+    command.add_argument("--go", default="go", help="the command of a Go 1.19 or 1.27; default: go")
+    command.add_argument("--runs", type=int, default=3, help="how often each build is measured; default: 3")
+    command.add_argument("--gogc", default="100", help="GOGC of all runs, a number or off; default: 100")
+    command.add_argument("-o", "--output", type=Path, metavar="DIR", help="keep recording, tables, programs, numbers")
+    command.set_defaults(run=prove_command)

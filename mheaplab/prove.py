@@ -1,0 +1,237 @@
+"""prove: the closed loop of the size-class laboratory: a table's predicted effect on a program beside the measured one.
+
+A program is built three times, from its unchanged source: with Go's table and a runtime that records; with Go's table;
+and with another table.  The first runs once.  From its recording alone follows what the heap will be
+(``prove_predict``).  The other two run several times each and say MemStats at their exit (``recorder.memstats``).  All
+are built alike otherwise, and run with one P.
+
+The prediction is made before the program with the table is built, and sees nothing of it.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from .errors import FormatError, GoError
+from .prove_predict import FIELDS, OFF, Predictor
+from .prove_tables import check_word, table_named
+from .recorder import MEMSTATS_VARIABLE, MOMENTS, VARIABLE, build_program, find_go, read_exit_memstats
+from .recording import Recording
+from .sizeclasses import go_table, overlay
+from .whole_file import whole_file
+
+RUN_SECONDS = 600
+"""A program that runs longer is stopped."""
+MOST_RUNS = 1000
+SHOWN_LINES = 3
+
+
+class Measured(NamedTuple):
+    """One number as predicted, and as several runs had it."""
+
+    predicted: int
+    runs: tuple
+
+    @property
+    def median(self):
+        """The median of the runs, bytes."""
+        return median(self.runs)
+
+
+class Proof(NamedTuple):
+    """What a table was predicted to do, and did.
+
+    Attributes
+    ----------
+    word : str
+        What was asked for.
+    table : SizeClassTable
+        The table.
+    stock, other : dict of str to dict of str to Measured
+        By moment ("exit", "collected") and field (HeapAlloc, HeapInuse, HeapSys): with Go's table and with this one.
+    """
+
+    word: str
+    table: object
+    stock: dict
+    other: dict
+
+    def change(self, moment, field):
+        """Return (predicted, measured) change in bytes, of medians."""
+        stock, other = self.stock[moment][field], self.other[moment][field]
+        return other.predicted - stock.predicted, other.median - stock.median
+
+    def off(self, moment, field):
+        """Return how far the predicted change is from the measured one, as a share of what was measured in stock."""
+        predicted, measured = self.change(moment, field)
+        return (predicted - measured) / self.stock[moment][field].median
+
+
+class Prover:
+    """A program to prove tables with.
+
+    Parameters
+    ----------
+    program : path
+        A Go file, or the folder of a package.
+    folder : path
+        An empty folder: what is built, recorded and measured goes there.
+    go : str
+        The go command.
+    arguments : sequence of str
+        The program's own.
+    runs : int
+        How often each build is measured, 1 to 1,000.
+    gogc : int
+        GOGC of all runs; -1: off.
+    tell : callable, optional
+        Called with a word for each step, before it.
+
+    Raises
+    ------
+    FormatError
+        If there is no such program.
+    GoError
+        If there is no Go that is known, the program does not build, or it ends with another status than 0.
+    """
+
+    def __init__(self, program, folder, go="go", arguments=(), runs=3, gogc=100, tell=None):
+        if not 1 <= runs <= MOST_RUNS:
+            raise ValueError(f"runs = {runs!r} is outside its legal range: 1 to {MOST_RUNS:,}")
+        if not Path(program).exists():
+            raise FormatError(f"{program}: no such file; expected a Go program")
+        self.program, self.folder = Path(program), Path(folder).absolute()
+        self.arguments, self.runs, self.gogc = tuple(arguments), runs, gogc
+        self.tell = tell or (lambda step: None)
+        self.go = find_go(go)
+        self.predictor, self.recorded, self._stock = None, None, None
+
+    def record(self):
+        """Build and run the program with a recorder, and replay it: the base of all predictions."""
+        self.tell("build with the recorder")
+        binary, path = self.folder / "recorder", self.folder / "stock.mhrec"
+        self._build(binary, record=True)
+        self.tell("record")
+        self.recorded = self._run(binary, {VARIABLE: str(path)})
+        self.tell("read the recording")
+        self.predictor = Predictor(Recording(path), self.gogc)
+
+    def exact(self):
+        """Whether the twin repeats the recorded run: all of its MemStats that both have, at both moments."""
+        twin = self.predictor.recorded()
+        return all(twin[m][field] == self.recorded[m][field] for m in MOMENTS for field in (*FIELDS, "HeapObjects"))
+
+    def prove(self, word):
+        """Predict and measure a table; return the :class:`Proof`.
+
+        Raises
+        ------
+        FormatError, GoError, ValueError
+            If the table is none, is not legal in this Go, or building or running a program fails.
+        """
+        if self.predictor is None:
+            self.record()
+        table = table_named(word, self.predictor.case)
+        self.tell(f"predict {word}")
+        stock = self._stock_numbers()
+        predicted = self.predictor.predict(table)
+        self.tell(f"build with {word}")
+        place = self.folder / f"table-{len(list(self.folder.glob('table-*')))}"
+        laid = overlay(table, self.go.goroot, place)
+        replace = json.loads(laid.path.read_text(encoding="utf-8"))["Replace"]
+        self._build(place / "program", laid_over=replace, environment=laid.environment)
+        return Proof(word, table, stock, _beside(predicted, self._measure(place / "program", word)))
+
+    def _stock_numbers(self):
+        """Return the numbers with Go's table, predicted and measured once."""
+        if self._stock is None:
+            predicted = self.predictor.predict(go_table(self.go.version))
+            self.tell("build with Go's table")
+            self._build(self.folder / "stock")
+            self._stock = _beside(predicted, self._measure(self.folder / "stock", "Go's table"))
+        return self._stock
+
+    def _build(self, binary, **more):
+        build_program(self.go, [str(self.program)], str(binary), memstats=True, **more)
+
+    def _measure(self, binary, word):
+        """Return what each run of a program said."""
+        said = []
+        for k in range(self.runs):
+            self.tell(f"run {k + 1} of {self.runs} with {word}")
+            said.append(self._run(binary, {}))
+        return said
+
+    def _run(self, binary, more):
+        """Run a program; return what it said of its heap as it ended."""
+        stats = self.folder / "memstats"
+        env = {name: value for name, value in os.environ.items() if name != VARIABLE}
+        env |= {"GOMAXPROCS": "1", "GOGC": "off" if self.gogc == OFF else str(self.gogc), MEMSTATS_VARIABLE: str(stats)}
+        pid = _run_to_its_end([binary, *self.arguments], env | more, self.program)
+        path = stats.with_name(f"{stats.name}.{pid}")
+        found = read_exit_memstats(path)
+        path.unlink()
+        return found
+
+
+def _run_to_its_end(command, env, name):
+    """Run a program without input and return its process number; messages call it ``name``."""
+    command = [str(word) for word in command]
+    process = subprocess.Popen(
+        command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    try:
+        _, said = process.communicate(timeout=RUN_SECONDS)
+    except subprocess.TimeoutExpired as err:
+        raise GoError(f"{name}: the program ran for more than {RUN_SECONDS} s and was stopped") from err
+    finally:
+        if process.returncode is None:
+            process.kill()
+            process.communicate()
+    if process.returncode:
+        how = f"signal {-process.returncode}" if process.returncode < 0 else f"exit status {process.returncode}"
+        last = " / ".join(said.decode("utf-8", "replace").strip().splitlines()[-SHOWN_LINES:])
+        raise GoError(f"{name}: the program ended with {how}, expected 0: {last or 'it said nothing'}")
+    return process.pid
+
+
+def _beside(predicted, runs):
+    """Return predicted numbers beside measured ones, by moment and field."""
+    return {
+        moment: {
+            field: Measured(predicted[moment][field], tuple(run[moment][field] for run in runs)) for field in FIELDS
+        }
+        for moment in MOMENTS
+    }
+
+
+def check_words(words):
+    """Raise ``ValueError`` if one of ``words`` names no table; said before anything is built."""
+    for word in words:
+        check_word(word)
+
+
+def as_json(prover, proofs):
+    """Return all numbers of proofs as plain lists and dicts, bytes."""
+    tables = [
+        {
+            "table": proof.word,
+            "pairs": [list(pair) for pair in proof.table.pairs],
+            "numbers": {
+                name: {m: {f: side[m][f]._asdict() for f in FIELDS} for m in MOMENTS}
+                for name, side in (("stock", proof.stock), ("with_table", proof.other))
+            },
+        }
+        for proof in proofs
+    ]
+    head = {"program": prover.program.name, "arguments": list(prover.arguments), "go": prover.go.release}
+    return head | {"gogc": prover.gogc, "runs": prover.runs, "tables": tables}
+
+
+def save(prover, proofs, path):
+    """Write all numbers of proofs as JSON."""
+    with whole_file(path) as out:
+        out.write((json.dumps(as_json(prover, proofs), indent=1) + "\n").encode())
