@@ -17,7 +17,7 @@ DONE, BAD, USAGE = 0, 1, 2
 MIB = 1 << 20
 STEPS_BEFORE = 4
 """Steps before the first table: build, record, read, build with Go's table."""
-HEAD = "| table | moment | MiB | Go's, predicted | measured | table's, predicted | measured | change | measured | off |"
+HEAD = "| table | moment | MiB | Go's | measured | with the table | measured | off | change | measured | off |"
 
 
 class _Steps:
@@ -41,12 +41,13 @@ def _range(measured):
 def rows_of(proof):
     """Yield the lines of a table in Markdown, one for each moment and field."""
     for moment in MOMENTS:
-        for field in FIELDS:
+        for field in FIELDS[moment]:
             stock, other = proof.stock[moment][field], proof.other[moment][field]
             predicted, measured = (n / MIB for n in proof.change(moment, field))
+            off, change_off = (f"{100 * share:+.2f}%" for share in proof.off(moment, field))
             cells = [proof.word, moment, field, f"{stock.predicted / MIB:.3f}", _range(stock)]
-            cells += [f"{other.predicted / MIB:.3f}", _range(other), f"{predicted:+.3f}", f"{measured:+.3f}"]
-            yield "| " + " | ".join([*cells, f"{100 * proof.off(moment, field):+.2f}%"]) + " |"
+            cells += [f"{other.predicted / MIB:.3f}", _range(other), off, f"{predicted:+.3f}", f"{measured:+.3f}"]
+            yield "| " + " | ".join([*cells, change_off]) + " |"
 
 
 def _prove(args, folder, gogc):
@@ -63,7 +64,7 @@ def _prove(args, folder, gogc):
     print(f"{given}: {prover.go.release}, GOGC={off}, one P, {args.runs} runs of each build")
     repeats = "repeats" if exact else "does not repeat"
     print(f"recorded: {len(prover.predictor.case):,} events; the twin {repeats} its MemStats")
-    print("\n" + HEAD + "\n| --- | --- | --- |" + " ---: |" * 7)
+    print("\n" + HEAD + "\n| --- | --- | --- |" + " ---: |" * 8)
     for proof in proofs:
         print("\n".join(rows_of(proof)))
     if args.output:

@@ -5,17 +5,20 @@ and with another table.  The first runs once.  From its recording alone follows 
 (``prove_predict``).  The other two run several times each and say MemStats at their exit (``recorder.memstats``).  All
 are built alike otherwise, and run with one P.
 
-The prediction is made before the program with the table is built, and sees nothing of it.
+The prediction sees nothing of the program with the table.  Beside the recording it has one number, the program's speed
+with Go's table: how much a program allocates while the collector marks depends on it (``docs/time-model.md``).
 """
 
 import json
 import os
+import resource
 import subprocess
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 from .errors import FormatError, GoError
+from .params import HeapParams
 from .prove_predict import FIELDS, OFF, Predictor
 from .prove_tables import check_word, table_named
 from .recorder import MEMSTATS_VARIABLE, MOMENTS, VARIABLE, build_program, find_go, read_exit_memstats
@@ -26,6 +29,8 @@ from .whole_file import whole_file
 RUN_SECONDS = 600
 """A program that runs longer is stopped."""
 MOST_RUNS = 1000
+BYTE_NS = HeapParams.go119().byte_ns
+LEAST_ALLOC_NS = 1.0
 SHOWN_LINES = 3
 
 
@@ -65,9 +70,13 @@ class Proof(NamedTuple):
         return other.predicted - stock.predicted, other.median - stock.median
 
     def off(self, moment, field):
-        """Return how far the predicted change is from the measured one, as a share of what was measured in stock."""
+        """Return how far predictions are from what was measured, two shares: the number's, and the change's.
+
+        The number with the table is compared with its own median, the change with the median with Go's table.
+        """
         predicted, measured = self.change(moment, field)
-        return (predicted - measured) / self.stock[moment][field].median
+        other, stock = self.other[moment][field], self.stock[moment][field].median
+        return other.predicted / other.median - 1, (predicted - measured) / stock
 
 
 class Prover:
@@ -107,22 +116,26 @@ class Prover:
         self.arguments, self.runs, self.gogc = tuple(arguments), runs, gogc
         self.tell = tell or (lambda step: None)
         self.go = find_go(go)
-        self.predictor, self.recorded, self._stock = None, None, None
+        self.predictor, self.recorded, self.stock = None, None, None
 
     def record(self):
-        """Build and run the program with a recorder, and replay it: the base of all predictions."""
+        """Record and replay the program, and measure it with Go's table: the base of all predictions."""
         self.tell("build with the recorder")
         binary, path = self.folder / "recorder", self.folder / "stock.mhrec"
         self._build(binary, record=True)
         self.tell("record")
-        self.recorded = self._run(binary, {VARIABLE: str(path)})
+        self.recorded = self._run(binary, {VARIABLE: str(path)})[0]
+        self.tell("build with Go's table")
+        self._build(self.folder / "stock")
+        runs = self._measure(self.folder / "stock", "Go's table")
         self.tell("read the recording")
-        self.predictor = Predictor(Recording(path), self.gogc)
+        self.predictor = Predictor(Recording(path), self.gogc, alloc_ns=min(map(_alloc_ns, runs)))
+        self.stock = _beside(self.predictor.predict(go_table(self.go.version)), runs)
 
     def exact(self):
         """Whether the twin repeats the recorded run: all of its MemStats that both have, at both moments."""
         twin = self.predictor.recorded()
-        return all(twin[m][field] == self.recorded[m][field] for m in MOMENTS for field in (*FIELDS, "HeapObjects"))
+        return all(twin[m][field] == self.recorded[m][field] for m in MOMENTS for field in (*FIELDS[m], "HeapObjects"))
 
     def prove(self, word):
         """Predict and measure a table; return the :class:`Proof`.
@@ -136,29 +149,19 @@ class Prover:
             self.record()
         table = table_named(word, self.predictor.case)
         self.tell(f"predict {word}")
-        stock = self._stock_numbers()
         predicted = self.predictor.predict(table)
         self.tell(f"build with {word}")
         place = self.folder / f"table-{len(list(self.folder.glob('table-*')))}"
         laid = overlay(table, self.go.goroot, place)
         replace = json.loads(laid.path.read_text(encoding="utf-8"))["Replace"]
         self._build(place / "program", laid_over=replace, environment=laid.environment)
-        return Proof(word, table, stock, _beside(predicted, self._measure(place / "program", word)))
-
-    def _stock_numbers(self):
-        """Return the numbers with Go's table, predicted and measured once."""
-        if self._stock is None:
-            predicted = self.predictor.predict(go_table(self.go.version))
-            self.tell("build with Go's table")
-            self._build(self.folder / "stock")
-            self._stock = _beside(predicted, self._measure(self.folder / "stock", "Go's table"))
-        return self._stock
+        return Proof(word, table, self.stock, _beside(predicted, self._measure(place / "program", word)))
 
     def _build(self, binary, **more):
         build_program(self.go, [str(self.program)], str(binary), memstats=True, **more)
 
     def _measure(self, binary, word):
-        """Return what each run of a program said."""
+        """Return what each run of a program said of its heap, and its time."""
         said = []
         for k in range(self.runs):
             self.tell(f"run {k + 1} of {self.runs} with {word}")
@@ -166,15 +169,17 @@ class Prover:
         return said
 
     def _run(self, binary, more):
-        """Run a program; return what it said of its heap as it ended."""
+        """Run a program; return what it said of its heap as it ended, and the CPU time that it took, seconds."""
         stats = self.folder / "memstats"
         env = {name: value for name, value in os.environ.items() if name != VARIABLE}
         env |= {"GOMAXPROCS": "1", "GOGC": "off" if self.gogc == OFF else str(self.gogc), MEMSTATS_VARIABLE: str(stats)}
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         pid = _run_to_its_end([binary, *self.arguments], env | more, self.program)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
         path = stats.with_name(f"{stats.name}.{pid}")
         found = read_exit_memstats(path)
         path.unlink()
-        return found
+        return found, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _run_to_its_end(command, env, name):
@@ -198,11 +203,20 @@ def _run_to_its_end(command, env, name):
     return process.pid
 
 
+def _alloc_ns(run):
+    """Return the program time from one allocation to the next that a run with Go's table had, ns."""
+    said, seconds = run
+    stats = said["exit"]
+    own = seconds * (1e9 - stats["GCCPUNanos"]) - BYTE_NS * stats["TotalAlloc"]
+    return max(own / max(stats["Mallocs"], 1), LEAST_ALLOC_NS)
+
+
 def _beside(predicted, runs):
     """Return predicted numbers beside measured ones, by moment and field."""
     return {
         moment: {
-            field: Measured(predicted[moment][field], tuple(run[moment][field] for run in runs)) for field in FIELDS
+            field: Measured(predicted[moment][field], tuple(said[moment][field] for said, _ in runs))
+            for field in FIELDS[moment]
         }
         for moment in MOMENTS
     }
@@ -221,17 +235,18 @@ def as_json(prover, proofs):
             "table": proof.word,
             "pairs": [list(pair) for pair in proof.table.pairs],
             "numbers": {
-                name: {m: {f: side[m][f]._asdict() for f in FIELDS} for m in MOMENTS}
+                name: {m: {f: side[m][f]._asdict() for f in FIELDS[m]} for m in MOMENTS}
                 for name, side in (("stock", proof.stock), ("with_table", proof.other))
             },
         }
         for proof in proofs
     ]
     head = {"program": prover.program.name, "arguments": list(prover.arguments), "go": prover.go.release}
-    return head | {"gogc": prover.gogc, "runs": prover.runs, "tables": tables}
+    head |= {"gogc": prover.gogc, "runs": prover.runs, "events": len(prover.predictor.case), "exact": prover.exact()}
+    return head | {"alloc_ns": prover.predictor.alloc_ns, "tables": tables}
 
 
 def save(prover, proofs, path):
     """Write all numbers of proofs as JSON."""
     with whole_file(path) as out:
-        out.write((json.dumps(as_json(prover, proofs), indent=1) + "\n").encode())
+        out.write((json.dumps(as_json(prover, proofs)) + "\n").encode())

@@ -33,7 +33,11 @@ from .runtime.structs import ENSURE_SWEPT, SCAVENGE
 from .simulate import simulate
 from .traces import Trace
 
-FIELDS = ("HeapAlloc", "HeapInuse", "HeapSys")
+FIELDS = {
+    "exit": ("HeapAlloc", "HeapInuse", "HeapSys"),
+    "collected": ("HeapAlloc", "HeapInuse", "HeapSys", "TotalAlloc"),
+}
+"""What is predicted, by moment.  TotalAlloc, all bytes ever allocated, says how far the program asked for the same."""
 OFF = -1
 
 
@@ -48,6 +52,8 @@ class Predictor:
         GOGC of the program; -1: off.
     seed : int
         Of the draws of deaths.
+    alloc_ns : float, optional
+        Program time from one allocation to the next (``HeapParams``): how much is allocated while the collector marks.
 
     Attributes
     ----------
@@ -62,7 +68,7 @@ class Predictor:
         If the recording is damaged, or has not these two moments.
     """
 
-    def __init__(self, recording, gogc=100, seed=0):
+    def __init__(self, recording, gogc=100, seed=0, alloc_ns=None):
         self.case, made = recording_case_trace(recording, seed=seed)
         points = memstats_points(self.case.events)
         if len(points) < 2 or recording.procs != 1:
@@ -71,20 +77,21 @@ class Predictor:
                 " with one P and the two readings that `mheaplab prove` asks for"
             )
         self.exit, self.collected = points[-2:]
-        self.gogc = gogc
+        self.gogc, self.alloc_ns = gogc, alloc_ns
         rows = int(made.row[self.exit])
         self.columns = {name: column[:rows] for name, column in made.columns.items()}
 
     def params(self, table):
         """Return the profile of the recorded Go version with a table."""
-        return HeapParams.of_version(self.case.go, size_classes=table.classes(), gogc=self.gogc)
+        speed = {} if self.alloc_ns is None else {"alloc_ns": self.alloc_ns}
+        return HeapParams.of_version(self.case.go, size_classes=table.classes(), gogc=self.gogc, **speed)
 
     def recorded(self):
         """Return MemStats by moment of the recorded run itself, replayed with all that it has."""
         return self._replayed(self.case, None)
 
     def predict(self, table):
-        """Return {moment: {field: bytes}} for the program with a table: HeapAlloc, HeapInuse, HeapSys.
+        """Return {moment: {field: bytes}} for the program with a table; the fields are ``FIELDS``.
 
         Raises
         ------
@@ -94,7 +101,7 @@ class Predictor:
         found = self._replayed(_without_places(self.case), self.params(table), sweep=True)
         if self.gogc != OFF:
             found["exit"] = self._paced(table)
-        return {moment: {field: stats[field] for field in FIELDS} for moment, stats in found.items()}
+        return {moment: {field: stats[field] for field in FIELDS[moment]} for moment, stats in found.items()}
 
     def _replayed(self, case, params, sweep=False):
         """Return MemStats by moment of a replay; ``sweep``: having swept all that is left by then."""

@@ -53,6 +53,7 @@ func memstatsSay(moment string, m *MemStats) {
 	memstatsLine(moment, "Mallocs", m.Mallocs)
 	memstatsLine(moment, "NumGC", uint64(m.NumGC))
 	memstatsLine(moment, "NextGC", m.NextGC)
+	memstatsLine(moment, "GCCPUNanos", uint64(m.GCCPUFraction*1e9)) // ns of a second
 	for i := range m.BySize {
 		c := &m.BySize[i]
 		memstatsPut(moment)
