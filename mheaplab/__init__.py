@@ -12,12 +12,13 @@ from . import sizeclasses, steps, workloads
 from .case import Case, load_case
 from .compare import Agreement, compare
 from .data import data_path
-from .errors import FormatError, GoThrow, InvariantError
+from .errors import FormatError, GoError, GoThrow, InvariantError
 from .heap import Heap
 from .histograms import Histogram, read_histogram
 from .metrics import METRICS, summary
 from .params import HeapParams
 from .programs import read_program
+from .prove import Prover
 from .recording import Recording, close_recording
 from .recording_case import recording_case, recording_trace
 from .replay import Prediction, replay, snapshots
@@ -33,6 +34,7 @@ __all__ = [
     "Agreement",
     "Case",
     "FormatError",
+    "GoError",
     "GoThrow",
     "Heap",
     "HeapParams",
@@ -40,6 +42,7 @@ __all__ = [
     "InvariantError",
     "METRICS",
     "Prediction",
+    "Prover",
     "Recording",
     "Result",
     "Snapshot",

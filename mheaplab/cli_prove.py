@@ -4,6 +4,7 @@ import contextlib
 import sys
 import tempfile
 from pathlib import Path
+from statistics import median
 
 from .errors import FormatError, GoError
 from .pacer_params import read_gogc
@@ -15,8 +16,8 @@ from .recorder import MOMENTS
 
 DONE, BAD, USAGE = 0, 1, 2
 MIB = 1 << 20
-STEPS_BEFORE = 4
-"""Steps before the first table: build, record, read, build with Go's table."""
+STEPS_BEFORE = 2
+"""Steps before the first run: a build with the recorder, and one with Go's table."""
 HEAD = "| table | moment | MiB | Go's | measured | with the table | measured | off | change | measured | off |"
 
 
@@ -32,30 +33,32 @@ class _Steps:
         self.done += 1
 
 
-def _range(measured):
-    """Return the median of the runs, and between which numbers they lie if they differ, in MiB."""
-    low, middle, high = (n / MIB for n in (min(measured.runs), measured.median, max(measured.runs)))
-    return f"{middle:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{middle:.3f} ({low:.3f} to {high:.3f})"
+def _range(values):
+    """Return the median of numbers, and between which they lie if they differ, in MiB."""
+    low, middle, high = (f"{n / MIB:.3f}" for n in (min(values), median(values), max(values)))
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def rows_of(proof):
     """Yield the lines of a table in Markdown, one for each moment and field."""
     for moment in MOMENTS:
         for field in FIELDS[moment]:
-            stock, other = proof.stock[moment][field], proof.other[moment][field]
-            predicted, measured = (n / MIB for n in proof.change(moment, field))
+            cells = [proof.word, moment, field]
+            for side in (proof.stock, proof.other):
+                cells += [_range(side[moment][field].predictions), _range(side[moment][field].runs)]
             off, change_off = (f"{100 * share:+.2f}%" for share in proof.off(moment, field))
-            cells = [proof.word, moment, field, f"{stock.predicted / MIB:.3f}", _range(stock)]
-            cells += [f"{other.predicted / MIB:.3f}", _range(other), off, f"{predicted:+.3f}", f"{measured:+.3f}"]
-            yield "| " + " | ".join([*cells, change_off]) + " |"
+            cells += [off, *(f"{nbytes / MIB:+.3f}" for nbytes in proof.change(moment, field)), change_off]
+            yield "| " + " | ".join(cells) + " |"
 
 
 def _prove(args, folder, gogc):
     """Prove all tables, and print them; the exit status says only whether that could be done."""
-    steps = _Steps(Path(args.program).name, STEPS_BEFORE + args.runs + len(args.table) * (2 + args.runs))
-    proofs = []
+    total = STEPS_BEFORE + args.recordings + args.runs + len(args.table) * (2 + args.runs)
+    steps, proofs = _Steps(Path(args.program).name, total), []
     with contextlib.closing(steps.bar):
-        prover = Prover(args.program, folder, args.go, args.arguments, args.runs, gogc, steps)
+        prover = Prover(
+            args.program, folder, args.go, args.arguments, args.runs, args.recordings, gogc, steps
+        )  # fmt: skip
         prover.record()
         exact = prover.exact()
         proofs += [prover.prove(word) for word in args.table]
@@ -63,7 +66,8 @@ def _prove(args, folder, gogc):
     off = "off" if gogc == OFF else gogc
     print(f"{given}: {prover.go.release}, GOGC={off}, one P, {args.runs} runs of each build")
     repeats = "repeats" if exact else "does not repeat"
-    print(f"recorded: {len(prover.predictor.case):,} events; the twin {repeats} its MemStats")
+    events = sum(len(predictor.case) for predictor in prover.predictors)
+    print(f"recorded {args.recordings} times, {events:,} events; the twin {repeats} their MemStats")
     print("\n" + HEAD + "\n| --- | --- | --- |" + " ---: |" * 8)
     for proof in proofs:
         print("\n".join(rows_of(proof)))
@@ -103,6 +107,10 @@ def add_prove(commands):
     command.add_argument("--table", action="append", required=True, metavar="T", help=f"{WORDS}; may be repeated")
     command.add_argument("--go", default="go", help="the command of a Go 1.19 or 1.27; default: go")
     command.add_argument("--runs", type=int, default=3, help="how often each build is measured; default: 3")
+    command.add_argument(
+        "--recordings", type=int, default=1, metavar="N",
+        help="how often Go's is recorded; predictions are medians; default: 1",
+    )  # fmt: skip
     command.add_argument("--gogc", default="100", help="GOGC of all runs, a number or off; default: 100")
     command.add_argument("-o", "--output", type=Path, metavar="DIR", help="keep recording, tables, programs, numbers")
     command.set_defaults(run=prove_command)

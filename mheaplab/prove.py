@@ -1,9 +1,9 @@
 """prove: the closed loop of the size-class laboratory: a table's predicted effect on a program beside the measured one.
 
 A program is built three times, from its unchanged source: with Go's table and a runtime that records; with Go's table;
-and with another table.  The first runs once.  From its recording alone follows what the heap will be
-(``prove_predict``).  The other two run several times each and say MemStats at their exit (``recorder.memstats``).  All
-are built alike otherwise, and run with one P.
+and with another table.  The first runs once, or as often as asked.  From a recording alone follows what the heap will
+be (``prove_predict``); of several predictions the median counts, as of several measurements.  The other two run several
+times each and say MemStats at their exit (``recorder.memstats``).  All are built alike otherwise, and run with one P.
 
 The prediction sees nothing of the program with the table.  Beside the recording it has one number, the program's speed
 with Go's table: how much a program allocates while the collector marks depends on it (``docs/time-model.md``).
@@ -34,15 +34,20 @@ LEAST_ALLOC_NS = 1.0
 SHOWN_LINES = 3
 
 
-class Measured(NamedTuple):
-    """One number as predicted, and as several runs had it."""
+class Numbers(NamedTuple):
+    """One number in bytes: as predicted from each recording, and as each run had it."""
 
-    predicted: int
+    predictions: tuple
     runs: tuple
 
     @property
-    def median(self):
-        """The median of the runs, bytes."""
+    def predicted(self):
+        """The median of the predictions."""
+        return median(self.predictions)
+
+    @property
+    def measured(self):
+        """The median of the runs."""
         return median(self.runs)
 
 
@@ -55,7 +60,7 @@ class Proof(NamedTuple):
         What was asked for.
     table : SizeClassTable
         The table.
-    stock, other : dict of str to dict of str to Measured
+    stock, other : dict of str to dict of str to Numbers
         By moment ("exit", "collected") and field (HeapAlloc, HeapInuse, HeapSys): with Go's table and with this one.
     """
 
@@ -67,7 +72,7 @@ class Proof(NamedTuple):
     def change(self, moment, field):
         """Return (predicted, measured) change in bytes, of medians."""
         stock, other = self.stock[moment][field], self.other[moment][field]
-        return other.predicted - stock.predicted, other.median - stock.median
+        return other.predicted - stock.predicted, other.measured - stock.measured
 
     def off(self, moment, field):
         """Return how far predictions are from what was measured, two shares: the number's, and the change's.
@@ -75,8 +80,8 @@ class Proof(NamedTuple):
         The number with the table is compared with its own median, the change with the median with Go's table.
         """
         predicted, measured = self.change(moment, field)
-        other, stock = self.other[moment][field], self.stock[moment][field].median
-        return other.predicted / other.median - 1, (predicted - measured) / stock
+        other, stock = self.other[moment][field], self.stock[moment][field].measured
+        return other.predicted / other.measured - 1, (predicted - measured) / stock
 
 
 class Prover:
@@ -94,6 +99,8 @@ class Prover:
         The program's own.
     runs : int
         How often each build is measured, 1 to 1,000.
+    recordings : int
+        How often the program is recorded, 1 to 1,000.
     gogc : int
         GOGC of all runs; -1: off.
     tell : callable, optional
@@ -107,35 +114,51 @@ class Prover:
         If there is no Go that is known, the program does not build, or it ends with another status than 0.
     """
 
-    def __init__(self, program, folder, go="go", arguments=(), runs=3, gogc=100, tell=None):
-        if not 1 <= runs <= MOST_RUNS:
-            raise ValueError(f"runs = {runs!r} is outside its legal range: 1 to {MOST_RUNS:,}")
+    def __init__(self, program, folder, go="go", arguments=(), runs=3, recordings=1, gogc=100, tell=None):
+        for name, value in (("runs", runs), ("recordings", recordings)):
+            if not 1 <= value <= MOST_RUNS:
+                raise ValueError(f"{name} = {value!r} is outside its legal range: 1 to {MOST_RUNS:,}")
         if not Path(program).exists():
             raise FormatError(f"{program}: no such file; expected a Go program")
         self.program, self.folder = Path(program), Path(folder).absolute()
-        self.arguments, self.runs, self.gogc = tuple(arguments), runs, gogc
+        self.arguments, self.runs, self.recordings, self.gogc = tuple(arguments), runs, recordings, gogc
         self.tell = tell or (lambda step: None)
         self.go = find_go(go)
-        self.predictor, self.recorded, self.stock = None, None, None
+        self.predictors, self.recorded, self.stock = [], [], None
 
     def record(self):
         """Record and replay the program, and measure it with Go's table: the base of all predictions."""
         self.tell("build with the recorder")
-        binary, path = self.folder / "recorder", self.folder / "stock.mhrec"
-        self._build(binary, record=True)
-        self.tell("record")
-        self.recorded = self._run(binary, {VARIABLE: str(path)})[0]
+        self._build(self.folder / "recorder", record=True)
         self.tell("build with Go's table")
         self._build(self.folder / "stock")
         runs = self._measure(self.folder / "stock", "Go's table")
-        self.tell("read the recording")
-        self.predictor = Predictor(Recording(path), self.gogc, alloc_ns=min(map(_alloc_ns, runs)))
-        self.stock = _beside(self.predictor.predict(go_table(self.go.version)), runs)
+        speed = min(map(_alloc_ns, runs))
+        for k in range(self.recordings):
+            self.tell(f"recording {k + 1} of {self.recordings}")
+            path = self.folder / f"stock-{k}.mhrec"
+            self.recorded.append(self._run(self.folder / "recorder", {VARIABLE: str(path)})[0])
+            self.predictors.append(Predictor(Recording(path), self.gogc, alloc_ns=speed))
+        self.stock = self._beside(go_table(self.go.version), runs)
 
     def exact(self):
-        """Whether the twin repeats the recorded run: all of its MemStats that both have, at both moments."""
-        twin = self.predictor.recorded()
-        return all(twin[m][field] == self.recorded[m][field] for m in MOMENTS for field in (*FIELDS[m], "HeapObjects"))
+        """Whether the twin repeats each recorded run: all of its MemStats that both have, at both moments."""
+        twins = [predictor.recorded() for predictor in self.predictors]
+        pairs = zip(twins, self.recorded, strict=True)
+        fields = [(moment, field) for moment in MOMENTS for field in (*FIELDS[moment], "HeapObjects")]
+        return all(twin[moment][field] == said[moment][field] for twin, said in pairs for moment, field in fields)
+
+    def _beside(self, table, runs):
+        """Return what is predicted of a table beside what runs said, :class:`Numbers` by moment and field."""
+        predicted = [predictor.predict(table) for predictor in self.predictors]
+        said = [stats for stats, _ in runs]
+        return {
+            moment: {
+                field: Numbers(*(tuple(one[moment][field] for one in found) for found in (predicted, said)))
+                for field in FIELDS[moment]
+            }
+            for moment in MOMENTS
+        }
 
     def prove(self, word):
         """Predict and measure a table; return the :class:`Proof`.
@@ -145,17 +168,17 @@ class Prover:
         FormatError, GoError, ValueError
             If the table is none, is not legal in this Go, or building or running a program fails.
         """
-        if self.predictor is None:
+        if self.stock is None:
             self.record()
-        table = table_named(word, self.predictor.case)
-        self.tell(f"predict {word}")
-        predicted = self.predictor.predict(table)
+        table = table_named(word, self.predictors[0].case)
         self.tell(f"build with {word}")
         place = self.folder / f"table-{len(list(self.folder.glob('table-*')))}"
         laid = overlay(table, self.go.goroot, place)
         replace = json.loads(laid.path.read_text(encoding="utf-8"))["Replace"]
         self._build(place / "program", laid_over=replace, environment=laid.environment)
-        return Proof(word, table, self.stock, _beside(predicted, self._measure(place / "program", word)))
+        runs = self._measure(place / "program", word)
+        self.tell(f"predict {word}")
+        return Proof(word, table, self.stock, self._beside(table, runs))
 
     def _build(self, binary, **more):
         build_program(self.go, [str(self.program)], str(binary), memstats=True, **more)
@@ -211,17 +234,6 @@ def _alloc_ns(run):
     return max(own / max(stats["Mallocs"], 1), LEAST_ALLOC_NS)
 
 
-def _beside(predicted, runs):
-    """Return predicted numbers beside measured ones, by moment and field."""
-    return {
-        moment: {
-            field: Measured(predicted[moment][field], tuple(said[moment][field] for said, _ in runs))
-            for field in FIELDS[moment]
-        }
-        for moment in MOMENTS
-    }
-
-
 def check_words(words):
     """Raise ``ValueError`` if one of ``words`` names no table; said before anything is built."""
     for word in words:
@@ -242,8 +254,8 @@ def as_json(prover, proofs):
         for proof in proofs
     ]
     head = {"program": prover.program.name, "arguments": list(prover.arguments), "go": prover.go.release}
-    head |= {"gogc": prover.gogc, "runs": prover.runs, "events": len(prover.predictor.case), "exact": prover.exact()}
-    return head | {"alloc_ns": prover.predictor.alloc_ns, "tables": tables}
+    head |= {"gogc": prover.gogc, "events": [len(p.case) for p in prover.predictors], "exact": prover.exact()}
+    return head | {"alloc_ns": prover.predictors[0].alloc_ns, "tables": tables}
 
 
 def save(prover, proofs, path):

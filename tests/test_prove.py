@@ -10,7 +10,7 @@ import pytest
 import mheaplab as mh
 from mheaplab import cli
 from mheaplab.errors import FormatError, GoError
-from mheaplab.prove import Measured, Proof, Prover
+from mheaplab.prove import Numbers, Proof, Prover
 from mheaplab.prove_predict import FIELDS, Predictor
 from mheaplab.prove_tables import RULES, asked_sizes, check_word, read_table, table_named
 from mheaplab.recorder import find_go, patches, read_exit_memstats, runtime_overlay
@@ -129,8 +129,8 @@ def test_a_recording_without_the_two_readings_is_refused():
 
 
 def test_changes_and_how_far_off_they_are():
-    side = {"exit": {"HeapAlloc": Measured(100, (99, 100, 103))}}
-    proof = Proof("x", None, side, {"exit": {"HeapAlloc": Measured(112, (110, 111, 110))}})
+    side = {"exit": {"HeapAlloc": Numbers((100,), (99, 100, 103))}}
+    proof = Proof("x", None, side, {"exit": {"HeapAlloc": Numbers((112, 90, 115), (110, 111, 110))}})
     assert proof.change("exit", "HeapAlloc") == (12, 10)
     assert proof.off("exit", "HeapAlloc") == (112 / 110 - 1, 0.02)
 
@@ -232,17 +232,17 @@ def test_predicted_and_measured(tmp_path, capsys):
     output = tmp_path / "out"
     words = ["--table", "pow2", "--go", real_go(), "--runs", "2", "-o", str(output)]
     assert cli.main(["prove", str(PROGRAM), *words, "--", "3000"]) == 0
-    assert "the twin repeats its MemStats" in capsys.readouterr().out
+    assert "the twin repeats their MemStats" in capsys.readouterr().out
     numbers = json.loads((output / "proof.json").read_text())
     assert numbers["exact"] and numbers["arguments"] == ["3000"]
     found = numbers["tables"][0]["numbers"]
     stock, other = (found[side]["collected"] for side in ("stock", "with_table"))
     for run in range(2):
         change = other["HeapAlloc"]["runs"][run] - stock["HeapAlloc"]["runs"][run]
-        predicted = other["HeapAlloc"]["predicted"] - stock["HeapAlloc"]["predicted"]
+        predicted = other["HeapAlloc"]["predictions"][0] - stock["HeapAlloc"]["predictions"][0]
         assert abs(change - predicted) < 0.01 * stock["HeapAlloc"]["runs"][run]
-        assert abs(other["HeapInuse"]["predicted"] / other["HeapInuse"]["runs"][run] - 1) < 0.03
-    with_recorder = mh.load_case(output / "stock.mhrec")
+        assert abs(other["HeapInuse"]["predictions"][0] / other["HeapInuse"]["runs"][run] - 1) < 0.03
+    with_recorder = mh.load_case(output / "stock-0.mhrec")
     assert mh.compare(mh.replay(with_recorder), with_recorder.truth).exact
 
 
