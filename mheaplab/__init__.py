@@ -18,7 +18,6 @@ from .histograms import Histogram, read_histogram
 from .metrics import METRICS, summary
 from .params import HeapParams
 from .programs import read_program
-from .prove import Prover
 from .recording import Recording, close_recording
 from .recording_case import recording_case, recording_trace
 from .replay import Prediction, replay, snapshots
@@ -42,7 +41,6 @@ __all__ = [
     "InvariantError",
     "METRICS",
     "Prediction",
-    "Prover",
     "Recording",
     "Result",
     "Snapshot",

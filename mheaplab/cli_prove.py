@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from .errors import FormatError, GoError
-from .pacer_params import read_gogc
+from .params import HeapParams
 from .progress import ProgressBar
 from .prove import Prover, check_words, save
 from .prove_predict import FIELDS, OFF
@@ -25,12 +25,23 @@ class _Steps:
     """Shows which step is being taken, and how many are left."""
 
     def __init__(self, label, total):
-        self.bar, self.label, self.total, self.done = ProgressBar(label), label, total, 0
+        # The first step, a build, takes long enough: there is nothing to wait for.
+        self.bar = ProgressBar(label, patience=0.0)
+        self.label, self.total, self.done = label, total, 0
 
     def __call__(self, step):
         self.bar.label = f"{self.label}: {step}"
         self.bar(self.done, self.total)
         self.done += 1
+
+
+def _gogc(text):
+    """Return GOGC of the command line, -1 for off; ``ValueError`` if it is none."""
+    if text == "off":
+        return OFF
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise ValueError(f"--gogc {text!r}: expected a whole number of percent, or off")
+    return HeapParams.go119(gogc=int(text)).gogc
 
 
 def _range(values):
@@ -79,7 +90,7 @@ def _prove(args, folder, gogc):
 def prove_command(args):
     """Build, record, predict, measure."""
     try:
-        gogc = read_gogc(args.gogc)
+        gogc = _gogc(args.gogc)
         check_words(args.table)
         with contextlib.ExitStack() as stack:
             if args.output is None:

@@ -11,7 +11,6 @@ with Go's table: how much a program allocates while the collector marks depends 
 
 import json
 import os
-import resource
 import subprocess
 from pathlib import Path
 from statistics import median
@@ -196,13 +195,14 @@ class Prover:
         stats = self.folder / "memstats"
         env = {name: value for name, value in os.environ.items() if name != VARIABLE}
         env |= {"GOMAXPROCS": "1", "GOGC": "off" if self.gogc == OFF else str(self.gogc), MEMSTATS_VARIABLE: str(stats)}
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        before = os.times()
         pid = _run_to_its_end([binary, *self.arguments], env | more, self.program)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        after = os.times()
         path = stats.with_name(f"{stats.name}.{pid}")
         found = read_exit_memstats(path)
         path.unlink()
-        return found, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        seconds = after.children_user + after.children_system - before.children_user - before.children_system
+        return found, seconds
 
 
 def _run_to_its_end(command, env, name):

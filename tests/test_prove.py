@@ -185,6 +185,7 @@ def test_the_end_mark_of_a_recording_follows_on_memstats(tmp_path):
     [
         (["--table", "go", "--go", "no-such-go"], 1, "there is no command 'no-such-go'"),
         (["--table", "nonsense"], 2, "no such table and no such file"),
+        (["--table", "go", "--gogc", "often"], 2, "--gogc 'often': expected a whole number"),
         (["--table", "go", "--runs", "0"], 2, "runs = 0 is outside its legal range"),
         ([], 2, "--table"),
     ],
