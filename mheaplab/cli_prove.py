@@ -68,7 +68,7 @@ def _prove(args, folder, gogc):
     steps, proofs = _Steps(Path(args.program).name, total), []
     with contextlib.closing(steps.bar):
         prover = Prover(
-            args.program, folder, args.go, args.arguments, args.runs, args.recordings, gogc, steps
+            args.program, folder, args.go, args.arguments, args.runs, args.recordings, gogc, args.append == "go", steps
         )  # fmt: skip
         prover.record()
         exact = prover.exact()
@@ -121,6 +121,11 @@ def add_prove(commands):
     command.add_argument(
         "--recordings", type=int, default=1, metavar="N",
         help="how often Go's is recorded; predictions are medians; default: 1",
+    )  # fmt: skip
+    command.add_argument(
+        "--append", choices=("table", "go"), default="table",
+        help="what append rounds slices up by: the table, as a Go with it would, or Go's, so that the program asks for"
+        " the sizes that were recorded; default: table",
     )  # fmt: skip
     command.add_argument("--gogc", default="100", help="GOGC of all runs, a number or off; default: 100")
     command.add_argument("-o", "--output", type=Path, metavar="DIR", help="keep recording, tables, programs, numbers")

@@ -102,6 +102,8 @@ class Prover:
         How often the program is recorded, 1 to 1,000.
     gogc : int
         GOGC of all runs; -1: off.
+    round_as_go : bool
+        Whether ``append`` rounds by Go's table in the programs with another (``recorder.rounding``).
     tell : callable, optional
         Called with a word for each step, before it.
 
@@ -113,7 +115,9 @@ class Prover:
         If there is no Go that is known, the program does not build, or it ends with another status than 0.
     """
 
-    def __init__(self, program, folder, go="go", arguments=(), runs=3, recordings=1, gogc=100, tell=None):
+    def __init__(
+        self, program, folder, go="go", arguments=(), runs=3, recordings=1, gogc=100, round_as_go=False, tell=None
+    ):
         for name, value in (("runs", runs), ("recordings", recordings)):
             if not 1 <= value <= MOST_RUNS:
                 raise ValueError(f"{name} = {value!r} is outside its legal range: 1 to {MOST_RUNS:,}")
@@ -122,7 +126,7 @@ class Prover:
         self.program, self.folder = Path(program), Path(folder).absolute()
         self.arguments, self.runs, self.recordings, self.gogc = tuple(arguments), runs, recordings, gogc
         self.tell = tell or (lambda step: None)
-        self.go = find_go(go)
+        self.go, self.round_as_go = find_go(go), round_as_go
         self.predictors, self.recorded, self.stock = [], [], None
 
     def record(self):
@@ -174,7 +178,7 @@ class Prover:
         place = self.folder / f"table-{len(list(self.folder.glob('table-*')))}"
         laid = overlay(table, self.go.goroot, place)
         replace = json.loads(laid.path.read_text(encoding="utf-8"))["Replace"]
-        self._build(place / "program", laid_over=replace, environment=laid.environment)
+        self._build(place / "program", laid_over=replace, environment=laid.environment, round_as_go=self.round_as_go)
         runs = self._measure(place / "program", word)
         self.tell(f"predict {word}")
         return Proof(word, table, self.stock, self._beside(table, runs))
@@ -254,7 +258,12 @@ def as_json(prover, proofs):
         for proof in proofs
     ]
     head = {"program": prover.program.name, "arguments": list(prover.arguments), "go": prover.go.release}
-    head |= {"gogc": prover.gogc, "events": [len(p.case) for p in prover.predictors], "exact": prover.exact()}
+    head |= {
+        "gogc": prover.gogc,
+        "append": "go" if prover.round_as_go else "table",
+        "events": [len(p.case) for p in prover.predictors],
+        "exact": prover.exact(),
+    }
     return head | {"alloc_ns": prover.predictors[0].alloc_ns, "tables": tables}
 
 

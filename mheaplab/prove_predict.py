@@ -16,7 +16,7 @@ which pages Go 1.27 marked.  Neither changes what is in use.  HeapReleased is no
 
 What no recording of one table can say: the program itself looks at the table.  ``append`` rounds a slice up to a class,
 so with other classes it grows other slices at other moments (``runtime.growslice``, ``roundupsize``); the recording has
-the sizes that Go's table led to.
+the sizes that Go's table led to (``recorder.rounding`` has a remedy for measurements).
 """
 
 import dataclasses

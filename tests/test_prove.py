@@ -13,7 +13,7 @@ from mheaplab.errors import FormatError, GoError
 from mheaplab.prove import Numbers, Proof, Prover
 from mheaplab.prove_predict import FIELDS, Predictor
 from mheaplab.prove_tables import RULES, asked_sizes, check_word, read_table, table_named
-from mheaplab.recorder import find_go, patches, read_exit_memstats, runtime_overlay
+from mheaplab.recorder import find_go, patches, read_exit_memstats, rounding, runtime_overlay
 from mheaplab.recorder.build import Go
 from mheaplab.replay import memstats_points
 from mheaplab.sizeclasses import go_table, optimal, optimal_near, pow2_table, to_go
@@ -180,6 +180,22 @@ def test_the_end_mark_of_a_recording_follows_on_memstats(tmp_path):
         runtime_overlay(Go("go", "go1.19", "go1.19.8", tmp_path / "go"), tmp_path, record=False, memstats=True)
 
 
+@pytest.mark.parametrize("go", rounding.NAMES)
+def test_append_can_round_as_go_does(go):
+    """Each array of msize.go is replaced, by one with the numbers of Go's own file."""
+    sizes, eighths, steps = rounding.NAMES[go]
+    source = f"if small {{ return {sizes}[{eighths}[n/8]] }}\nreturn {sizes}[{steps}[n/128]]\n"
+    for patch in rounding.rounding_patches(go):
+        source = patches.apply_patch(patch, source, "msize.go")
+    assert (
+        source
+        == "if small { return goClassToSize[goSizeToClass8[n/8]] }\nreturn goClassToSize[goSizeToClass128[n/128]]\n"
+    )
+    text = rounding.rounding_file(go)
+    numbers = [array.split("}")[0] for array in to_go(go_table(go), go).split("{")[1:] if array[0] == "0"]
+    assert all(f"{{{numbers[k]}}}" in text for k in (0, 3, 4)) and text.startswith("package runtime\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "reason"),
     [
@@ -228,14 +244,15 @@ needs_go = pytest.mark.skipif(
 
 @needs_go
 @pytest.mark.slow
-def test_predicted_and_measured(tmp_path, capsys):
+@pytest.mark.parametrize("append", ["table", "go"])
+def test_predicted_and_measured(append, tmp_path, capsys):
     """The whole loop with the collector on: HeapAlloc within 1%, HeapInuse within 3%, in every run."""
     output = tmp_path / "out"
-    words = ["--table", "pow2", "--go", real_go(), "--runs", "2", "-o", str(output)]
+    words = ["--table", "pow2", "--append", append, "--go", real_go(), "--runs", "2", "-o", str(output)]
     assert cli.main(["prove", str(PROGRAM), *words, "--", "3000"]) == 0
     assert "the twin repeats their MemStats" in capsys.readouterr().out
     numbers = json.loads((output / "proof.json").read_text())
-    assert numbers["exact"] and numbers["arguments"] == ["3000"]
+    assert numbers["exact"] and numbers["arguments"] == ["3000"] and numbers["append"] == append
     found = numbers["tables"][0]["numbers"]
     stock, other = (found[side]["collected"] for side in ("stock", "with_table"))
     for run in range(2):

@@ -53,15 +53,16 @@ def table():
     for path in sorted((ROOT / "data" / "go").glob("prove-*.json")):
         proof = json.loads(path.read_text())
         off = proof["gogc"] < 0
-        key = (proof["go"], "off" if off else str(proof["gogc"]))
+        key = (proof["go"], "off" if off else str(proof["gogc"]), proof["append"])
         for entry in proof["tables"]:
             cells = row_of(entry["numbers"], "exit" if off else "collected")
             row = [f"{proof['program'].removesuffix('.go')}, {name_of(entry['table'])}", *cells]
             parts.setdefault(key, []).append(row)
     texts = []
-    for (go, gogc), rows in parts.items():
+    for (go, gogc, append), rows in sorted(parts.items()):
         moment = "at exit" if gogc == "off" else "after a last collection"
-        head = [f"{go}, GOGC={gogc}, {moment}, MiB", *HEAD[1:]]
+        as_go = ", append as Go's" if append == "go" else ""
+        head = [f"{go}, GOGC={gogc}{as_go}, {moment}, MiB", *HEAD[1:]]
         lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
         texts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
     return "\n\n".join(texts)

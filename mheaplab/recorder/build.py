@@ -16,6 +16,7 @@ from typing import NamedTuple
 from ..errors import GoError
 from ..go_command import run_command
 from .patches import MEMSTATS, VERSIONS, apply_patch
+from .rounding import rounding_file, rounding_patches
 
 HERE = Path(__file__).resolve().parent
 RECORDER, EXIT_MEMSTATS = HERE / "mheaplab_record.go", HERE / "mheaplab_memstats.go"
@@ -80,7 +81,7 @@ def _patched(runtime, patches):
     return texts
 
 
-def runtime_overlay(go, folder, record, memstats):
+def runtime_overlay(go, folder, record=False, memstats=False, round_as_go=False):
     """Write the runtime's files with lines of ours.
 
     Parameters
@@ -90,6 +91,8 @@ def runtime_overlay(go, folder, record, memstats):
         Where they are written to.
     record, memstats : bool
         Whether programs can record, and whether they can say their MemStats at exit.
+    round_as_go : bool
+        Whether ``append`` rounds by Go's own table, whatever the table is (``rounding``).
 
     Returns
     -------
@@ -103,7 +106,10 @@ def runtime_overlay(go, folder, record, memstats):
     """
     known, runtime = VERSIONS[go.version], go.goroot / "src" / "runtime"
     # MemStats first: the end mark of a recording then follows on them.
-    texts = _patched(runtime, [*(MEMSTATS if memstats else []), *(known.patches if record else [])])
+    rounding = rounding_patches(go.version) if round_as_go else []
+    texts = _patched(runtime, [*(MEMSTATS if memstats else []), *(known.patches if record else []), *rounding])
+    if round_as_go:
+        texts[runtime / "mheaplab_rounding.go"] = rounding_file(go.version)
     minor = go.version.removeprefix("go1.")
     for path, wanted in ((RECORDER, record), (EXIT_MEMSTATS, memstats)):
         if wanted:
@@ -114,7 +120,7 @@ def runtime_overlay(go, folder, record, memstats):
     return {str(path): str(folder / path.name) for path in texts}
 
 
-def build_program(go, package, output, *, record=False, memstats=False, laid_over=None, flags=(), environment=None):
+def build_program(go, package, output, *, laid_over=None, flags=(), environment=None, **lines):
     """Build a program whose runtime has lines of ours.
 
     Parameters
@@ -124,14 +130,14 @@ def build_program(go, package, output, *, record=False, memstats=False, laid_ove
         A package, or Go files; as for ``go build``.
     output : path or None
         Where the program goes; None as ``go build`` chooses.
-    record, memstats : bool
-        As for :func:`runtime_overlay`.
     laid_over : dict of str to str, optional
         Further files of Go's and what takes their place, as a table's overlay has them.
     flags : sequence of str
         Further flags of ``go build``.
     environment : dict of str to str, optional
         Further variables of the build; of GOEXPERIMENT all are kept.
+    lines : bool
+        ``record``, ``memstats`` and ``round_as_go`` of :func:`runtime_overlay`.
 
     Returns
     -------
@@ -151,7 +157,7 @@ def build_program(go, package, output, *, record=False, memstats=False, laid_ove
         env["GOEXPERIMENT"] = ",".join(experiments)
     target = ["-o", output] if output else []
     with tempfile.TemporaryDirectory(prefix="record_go.") as folder:
-        replace = runtime_overlay(go, Path(folder), record, memstats) | (laid_over or {})
+        replace = runtime_overlay(go, Path(folder), **lines) | (laid_over or {})
         overlay = Path(folder) / "overlay.json"
         overlay.write_text(json.dumps({"Replace": replace}, indent=1), encoding="utf-8")
         return "".join(run_command([go.command, "build", "-overlay", overlay, *target, *flags, *package], None, env))
