@@ -9,7 +9,7 @@ from statistics import median
 from .errors import FormatError, GoError
 from .params import HeapParams
 from .progress import ProgressBar
-from .prove import Prover, check_words, save
+from .prove import Plan, Prover, check_words, save
 from .prove_predict import FIELDS, OFF
 from .prove_tables import WORDS
 from .recorder import MOMENTS
@@ -67,9 +67,8 @@ def _prove(args, folder, gogc):
     total = STEPS_BEFORE + args.recordings + args.runs + len(args.table) * (2 + args.runs)
     steps, proofs = _Steps(Path(args.program).name, total), []
     with contextlib.closing(steps.bar):
-        prover = Prover(
-            args.program, folder, args.go, args.arguments, args.runs, args.recordings, gogc, args.append == "go", steps
-        )  # fmt: skip
+        plan = Plan(tuple(args.arguments), args.runs, args.recordings, gogc, args.append == "go")
+        prover = Prover(args.program, folder, args.go, plan, steps)
         prover.record()
         exact = prover.exact()
         proofs += [prover.prove(word) for word in args.table]

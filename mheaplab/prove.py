@@ -83,6 +83,28 @@ class Proof(NamedTuple):
         return other.predicted / other.measured - 1, (predicted - measured) / stock
 
 
+class Plan(NamedTuple):
+    """How a program is run.
+
+    Attributes
+    ----------
+    arguments : tuple of str
+        The program's own.
+    runs, recordings : int
+        How often each build is measured, and how often the program is recorded: 1 to 1,000.
+    gogc : int
+        GOGC of all runs; -1: off.
+    round_as_go : bool
+        Whether ``append`` rounds by Go's table in the programs with another (``recorder.rounding``).
+    """
+
+    arguments: tuple = ()
+    runs: int = 3
+    recordings: int = 1
+    gogc: int = 100
+    round_as_go: bool = False
+
+
 class Prover:
     """A program to prove tables with.
 
@@ -94,16 +116,8 @@ class Prover:
         An empty folder: what is built, recorded and measured goes there.
     go : str
         The go command.
-    arguments : sequence of str
-        The program's own.
-    runs : int
-        How often each build is measured, 1 to 1,000.
-    recordings : int
-        How often the program is recorded, 1 to 1,000.
-    gogc : int
-        GOGC of all runs; -1: off.
-    round_as_go : bool
-        Whether ``append`` rounds by Go's table in the programs with another (``recorder.rounding``).
+    plan : Plan, optional
+        How it is run.
     tell : callable, optional
         Called with a word for each step, before it.
 
@@ -113,20 +127,21 @@ class Prover:
         If there is no such program.
     GoError
         If there is no Go that is known, the program does not build, or it ends with another status than 0.
+    ValueError
+        If a number of the plan is outside its legal range.
     """
 
-    def __init__(
-        self, program, folder, go="go", arguments=(), runs=3, recordings=1, gogc=100, round_as_go=False, tell=None
-    ):
-        for name, value in (("runs", runs), ("recordings", recordings)):
+    def __init__(self, program, folder, go="go", plan=None, tell=None):
+        plan = plan or Plan()
+        for name in ("runs", "recordings"):
+            value = getattr(plan, name)
             if not 1 <= value <= MOST_RUNS:
                 raise ValueError(f"{name} = {value!r} is outside its legal range: 1 to {MOST_RUNS:,}")
         if not Path(program).exists():
             raise FormatError(f"{program}: no such file; expected a Go program")
-        self.program, self.folder = Path(program), Path(folder).absolute()
-        self.arguments, self.runs, self.recordings, self.gogc = tuple(arguments), runs, recordings, gogc
+        self.program, self.folder, self.plan = Path(program), Path(folder).absolute(), plan
         self.tell = tell or (lambda step: None)
-        self.go, self.round_as_go = find_go(go), round_as_go
+        self.go = find_go(go)
         self.predictors, self.recorded, self.stock = [], [], None
 
     def record(self):
@@ -137,11 +152,11 @@ class Prover:
         self._build(self.folder / "stock")
         runs = self._measure(self.folder / "stock", "Go's table")
         speed = min(map(_alloc_ns, runs))
-        for k in range(self.recordings):
-            self.tell(f"recording {k + 1} of {self.recordings}")
+        for k in range(self.plan.recordings):
+            self.tell(f"recording {k + 1} of {self.plan.recordings}")
             path = self.folder / f"stock-{k}.mhrec"
             self.recorded.append(self._run(self.folder / "recorder", {VARIABLE: str(path)})[0])
-            self.predictors.append(Predictor(Recording(path), self.gogc, alloc_ns=speed))
+            self.predictors.append(Predictor(Recording(path), self.plan.gogc, alloc_ns=speed))
         self.stock = self._beside(go_table(self.go.version), runs)
 
     def exact(self):
@@ -178,7 +193,9 @@ class Prover:
         place = self.folder / f"table-{len(list(self.folder.glob('table-*')))}"
         laid = overlay(table, self.go.goroot, place)
         replace = json.loads(laid.path.read_text(encoding="utf-8"))["Replace"]
-        self._build(place / "program", laid_over=replace, environment=laid.environment, round_as_go=self.round_as_go)
+        self._build(
+            place / "program", laid_over=replace, environment=laid.environment, round_as_go=self.plan.round_as_go
+        )
         runs = self._measure(place / "program", word)
         self.tell(f"predict {word}")
         return Proof(word, table, self.stock, self._beside(table, runs))
@@ -189,8 +206,8 @@ class Prover:
     def _measure(self, binary, word):
         """Return what each run of a program said of its heap, and its time."""
         said = []
-        for k in range(self.runs):
-            self.tell(f"run {k + 1} of {self.runs} with {word}")
+        for k in range(self.plan.runs):
+            self.tell(f"run {k + 1} of {self.plan.runs} with {word}")
             said.append(self._run(binary, {}))
         return said
 
@@ -198,9 +215,13 @@ class Prover:
         """Run a program; return what it said of its heap as it ended, and the CPU time that it took, seconds."""
         stats = self.folder / "memstats"
         env = {name: value for name, value in os.environ.items() if name != VARIABLE}
-        env |= {"GOMAXPROCS": "1", "GOGC": "off" if self.gogc == OFF else str(self.gogc), MEMSTATS_VARIABLE: str(stats)}
+        env |= {
+            "GOMAXPROCS": "1",
+            "GOGC": "off" if self.plan.gogc == OFF else str(self.plan.gogc),
+            MEMSTATS_VARIABLE: str(stats),
+        }
         before = os.times()
-        pid = _run_to_its_end([binary, *self.arguments], env | more, self.program)
+        pid = _run_to_its_end([binary, *self.plan.arguments], env | more, self.program)
         after = os.times()
         path = stats.with_name(f"{stats.name}.{pid}")
         found = read_exit_memstats(path)
@@ -257,10 +278,10 @@ def as_json(prover, proofs):
         }
         for proof in proofs
     ]
-    head = {"program": prover.program.name, "arguments": list(prover.arguments), "go": prover.go.release}
+    head = {"program": prover.program.name, "arguments": list(prover.plan.arguments), "go": prover.go.release}
     head |= {
-        "gogc": prover.gogc,
-        "append": "go" if prover.round_as_go else "table",
+        "gogc": prover.plan.gogc,
+        "append": "go" if prover.plan.round_as_go else "table",
         "events": [len(p.case) for p in prover.predictors],
         "exact": prover.exact(),
     }
