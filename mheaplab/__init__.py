@@ -12,7 +12,7 @@ from . import sizeclasses, steps, workloads
 from .case import Case, load_case
 from .compare import Agreement, compare
 from .data import data_path
-from .errors import FormatError, GoThrow, InvariantError
+from .errors import FormatError, GoError, GoThrow, InvariantError
 from .heap import Heap
 from .histograms import Histogram, read_histogram
 from .metrics import METRICS, summary
@@ -33,6 +33,7 @@ __all__ = [
     "Agreement",
     "Case",
     "FormatError",
+    "GoError",
     "GoThrow",
     "Heap",
     "HeapParams",

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from . import __version__, workloads
 from .case import load_case
+from .cli_prove import add_prove
 from .cli_simulate import add_simulate
 from .cli_traces import add_traces, no_folder
 from .compare import compare
 from .data import data_path
-from .errors import FormatError, InvariantError
+from .errors import FormatError, GoError, InvariantError
 from .params import HeapParams
 from .progress import ProgressBar
 from .replay import replay, snapshots
@@ -154,9 +155,13 @@ def bench_command(args):
 
 
 def parse(argv):
-    """Return the parsed command line; ``bench`` gets what is left in ``rest``."""
+    """Return the parsed command line; ``bench`` gets what is left in ``rest``, ``prove`` what is behind "--"."""
     parser = make_parser()
+    argv, own = list(sys.argv[1:] if argv is None else argv), []
+    if argv[:1] == ["prove"] and "--" in argv:
+        argv, own = argv[: argv.index("--")], argv[argv.index("--") + 1 :]
     args, rest = parser.parse_known_args(argv)
+    args.arguments = own
     if rest and args.run is not bench_command:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     args.rest = rest
@@ -184,6 +189,8 @@ def make_parser():
 
     add_traces(commands)
 
+    add_prove(commands)
+
     command = commands.add_parser("figures", help="draw the figures of README and docs")
     command.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="DIR", help="default: figures")
     command.add_argument("--formats", default="svg,png,html,csv", help="comma-separated; default: svg,png,html,csv")
@@ -206,7 +213,7 @@ def main(argv=None):
         return err.code or DONE
     try:
         return args.run(args)
-    except (FormatError, MemoryError) as err:
+    except (FormatError, GoError, MemoryError) as err:
         say(err or "out of memory")
     except InvariantError as err:
         say(f"a recount of the heap failed, which is a bug in mheaplab: {err}")

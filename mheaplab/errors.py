@@ -8,6 +8,13 @@ class FormatError(ValueError):
     """
 
 
+class GoError(ValueError):
+    """There is no Go, it is not one that is known, or it failed; or a program built with it did.
+
+    The message says what was looked for and what was found, and has the last words of a command that failed.
+    """
+
+
 class InvariantError(AssertionError):
     """A recount of the heap's state found a contradiction: a bug in mheaplab, not in its input."""
 

@@ -249,7 +249,7 @@ def recording_case(recording, truth=True):
 
 
 def recording_trace(recording, *, seed=0, look="begin"):
-    """Return a recording as a trace: what the program allocated, and when each object died.
+    """Return a recording as a :class:`Trace`: what the program allocated, and when each object died.
 
     Parameters
     ----------

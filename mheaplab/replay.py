@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .case import Case, write_npz
+from .case import COLUMNS, Case, make_events, write_npz
 from .errors import FormatError, InvariantError
 from .runtime.mpagealloc import Throw
 from .runtime.mstats import read_memstats
 from .runtime.run import BadEvent, Results, run_events
 from .runtime.state import HeapState
-from .runtime.structs import KIND_NAMES, MCACHE_FLUSH, NO_P, SPAN_ALLOC_STACK, SPAN_FREE, SWEEP_START
+from .runtime.structs import KIND_NAMES, MCACHE_FLUSH, NO_P, SPAN_ALLOC_STACK, SPAN_FREE, SWEEP_START, SWEEPONE
 from .runtime.verify import INVARIANTS, Violation, verify_heap
 from .snapshot import take_snapshot
 
@@ -128,16 +128,28 @@ class _Driver:
             raise InvariantError(f"{self.case.name}: event {reached} has no room, however the tables grow")
         self.state.grow(int(self.state.h.need_arenas))
 
+    def sweep_rest(self):
+        """Sweep whatever is not swept yet, as runtime.GC does before it returns, whether or not it was recorded."""
+        n = 1024
+        columns = {name: np.zeros(n, dtype) for name, dtype in COLUMNS.items()}
+        columns["kind"][:], columns["ref"][:] = SWEEPONE, -1
+        columns |= {"dead": np.zeros(0, np.int64), "dead_offsets": np.zeros(1, np.int64)}
+        events, out = make_events(columns), Results(np.ones(n, "u8"), np.zeros(n, "u8"), np.zeros(n, "u1"))
+        while out.addr[-1] != 0:
+            with np.errstate(over="ignore"):
+                run_events(self.state.h, events, out, 0, n)
+
     def spans(self):
         """Return all span rows so far."""
         return np.concatenate(self.rows) if self.rows else self.state.take_rows()
 
 
-def memstats_point(events):
-    """Return the number of events applied when the program read its MemStats, or all events if it did not.
+def memstats_points(events):
+    """Return the numbers of events applied whenever the program had read its MemStats, rising.
 
     ReadMemStats flushes the mcaches, which is an event for each P, and then the stack caches, which frees stack spans.
-    A collection flushes the mcaches too: that is each P's first flush after its SWEEP_START.
+    A collection flushes the mcaches too: that is each P's first flush after its SWEEP_START.  With several Ps only the
+    last point is one of a whole reading.
     """
     kind = events.kind
     flushes = np.flatnonzero(kind == MCACHE_FLUSH)
@@ -147,12 +159,19 @@ def memstats_point(events):
     own = np.ones(len(flushes), bool)
     own[first] = False
     own |= before == 0
-    if not own.any():
-        return len(kind)
-    at = int(flushes[own][-1]) + 1
-    while at < len(kind) and kind[at] == SPAN_FREE and events.flags[at] == SPAN_ALLOC_STACK:
-        at += 1
-    return at
+    points = []
+    for flush in flushes[own].tolist():
+        at = flush + 1
+        while at < len(kind) and kind[at] == SPAN_FREE and events.flags[at] == SPAN_ALLOC_STACK:
+            at += 1
+        points.append(at)
+    return points
+
+
+def memstats_point(events):
+    """Return the number of events applied when the program last read its MemStats, or all events if it did not."""
+    points = memstats_points(events)
+    return points[-1] if points else len(events.kind)
 
 
 def replay(case, *, params=None, check=0, progress=None):

@@ -40,6 +40,13 @@ def test_tables_of_size_classes_are_current():
     assert done.returncode == 0, "run tools/size_class_table.py"
 
 
+def test_tables_of_what_was_proved_are_current():
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "prove_table.py", "--check"], cwd=ROOT, capture_output=True, check=False
+    )
+    assert done.returncode == 0, "run tools/prove_table.py"
+
+
 def test_coverage_of_mheap_go_is_current():
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / "coverage_table.py", "--check"], capture_output=True, text=True, check=False

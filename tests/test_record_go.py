@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 import mheaplab as mh
+from mheaplab.errors import GoError
+from mheaplab.recorder import find_go, patches
 
 TOOL = Path(__file__).resolve().parent.parent / "tools" / "record_go"
 sys.path.insert(0, str(TOOL))
-import patches  # noqa: E402
 import record  # noqa: E402
 
 
@@ -56,7 +57,7 @@ def test_a_text_that_is_there_twice():
     patch = patches.Patch("x.go", patches.AFTER, "\ta()\n", "\tb()\n", "func f() {\n")
     source = "func e() {\n\ta()\n}\n\nfunc f() {\n\ta()\n}\n"
     assert patches.apply_patch(patch, source, "x.go") == source[:-2] + "\tb()\n}\n"
-    with pytest.raises(patches.PatchError, match="found it 2 times"):
+    with pytest.raises(GoError, match="found it 2 times"):
         patches.apply_patch(patch._replace(function=""), source, "x.go")
 
 
@@ -71,8 +72,8 @@ def test_run_keeps_what_is_no_recording(tmp_path, capsys):
 def real_go():
     """Return the Go to test with, from the environment or the PATH, or None if it cannot record."""
     try:
-        return record.find_go(os.environ.get("MHEAPLAB_TEST_GO", "go"))[0]
-    except record.RecordError:
+        return find_go(os.environ.get("MHEAPLAB_TEST_GO", "go")).command
+    except GoError:
         return None
 
 

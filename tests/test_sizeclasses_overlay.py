@@ -94,7 +94,7 @@ def test_expanders_that_mkasm_cannot_make_are_an_error(tmp_path):
 
 def test_a_build_that_fails_is_an_error(tmp_path):
     root = goroot_of(tmp_path, "go1.27", "echo broken >&2; exit 3")
-    with pytest.raises(ValueError, match="failed: broken"):
+    with pytest.raises(ValueError, match="failed with exit status 3: broken"):
         overlay(pow2_table("go1.27"), root, tmp_path / "out")
     (root / "bin" / "go").unlink()
     with pytest.raises(ValueError, match="has no bin/go"):

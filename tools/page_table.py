@@ -15,7 +15,7 @@ def keep_table(page, mark, table, argv, doc):
     args = parser.parse_args(argv)
     text = page.read_text()
     before, rest = text.split(mark)
-    after = rest.split(END)[1] if END in rest else rest
+    after = rest.split(END, 1)[1] if END in rest else rest
     wanted = f"{before}{mark}\n\n{table()}\n\n{END}{after}"
     if args.check:
         return int(text != wanted)

@@ -18,11 +18,11 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from ..go_command import run_command
 from .go_source import to_go
 from .table import go_table
 
@@ -32,7 +32,6 @@ SPECIALIZED_TO = 80
 """Bytes of the largest objects with mallocs of their own (specializedMallocMax of runtime/_mkmalloc)."""
 PACKED_TO = 512
 SAFE_BUILD = {"GOEXPERIMENT": "nosizespecializedmalloc"}
-BUILD_SECONDS = 600
 
 
 class Overlay(NamedTuple):
@@ -81,20 +80,6 @@ def _write(path, text):
     part.replace(path)
 
 
-def _run(command, folder, env):
-    """Run a command; a ``ValueError`` has its last words if it failed."""
-    command = [str(word) for word in command]
-    try:
-        done = subprocess.run(
-            command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS
-        )
-    except (OSError, subprocess.TimeoutExpired) as err:
-        raise ValueError(f"cannot run {command[0]}: {err}") from err
-    if done.returncode:
-        raise ValueError(f"{' '.join(command[:2])} failed: {' / '.join(done.stderr.strip().splitlines()[-3:])}")
-    return done.stderr
-
-
 def _expanders(goroot, overlay, folder):
     """Have Go's mkasm.go, built with the overlay, write the expanders into ``folder``; return their path."""
     go = Path(goroot) / "bin" / "go"
@@ -107,8 +92,8 @@ def _expanders(goroot, overlay, folder):
         # mkasm is itself a program with the new table and the old expanders: it must not collect.
         env |= SAFE_BUILD | {"GOGC": "off"}
         binary = Path(work) / "mkasm"
-        _run([go, "build", "-overlay", overlay, "-o", binary, Path(goroot) / MKASM], work, env)
-        said = _run([binary], work, env)
+        run_command([go, "build", "-overlay", overlay, "-o", binary, Path(goroot) / MKASM], work, env)
+        said = run_command([binary], work, env)[1]
         failed = re.search(r"failed to generate expander for size class (\d+)", said)
         if failed:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""patches: where the recorder's lines go in the runtime of each Go version.
+"""patches: where our lines go in the runtime of each Go version: the recorder's, and those that say MemStats at exit.
 
 A patch names a file of the runtime, a function (or none) and a text of it that stands there once; our lines go before
 or after that text, or in its place.  Go's own source is read when a program is built and written, with our lines, to
@@ -8,11 +8,9 @@ message names the file and the text, and nothing is built.
 
 from typing import NamedTuple
 
+from ..errors import GoError
+
 BEFORE, AFTER, INSTEAD = "before", "after", "instead of"
-
-
-class PatchError(Exception):
-    """The runtime's source is not what the patches expect; the message says where."""
 
 
 class Patch(NamedTuple):
@@ -174,6 +172,12 @@ GO127 = [
 ]
 
 
+MEMSTATS = [
+    Patch("proc.go", BEFORE, "\texit(0)\n", "\tmemstatsAtExit()\n", "func main() {\n"),
+    Patch("runtime.go", BEFORE, "\texit(int32(code))\n", "\tmemstatsAtExit()\n", "func syscall_Exit(code int) {\n"),
+]
+
+
 class Version(NamedTuple):
     """What one Go release needs."""
 
@@ -192,17 +196,17 @@ VERSIONS = {
 
 
 def apply_patch(patch, source, path):
-    """Return the text ``source`` of file ``path`` with the lines of ``patch``; PatchError if its place is not there."""
+    """Return the text ``source`` of file ``path`` with the lines of ``patch``; GoError if its place is not there."""
     low, high = 0, len(source)
     if patch.function:
         low = source.find("\n" + patch.function) + 1
         if low == 0:
-            raise PatchError(f"{path}: there is no function that begins {patch.function.strip()!r}")
+            raise GoError(f"{path}: there is no function that begins {patch.function.strip()!r}")
         high = source.find("\n}\n", low) + 1
     body = source[low:high]
     if body.count(patch.text) != 1:
         within = f" in {patch.function.split('(')[0]}" if patch.function else ""
-        raise PatchError(
+        raise GoError(
             f"{path}: looked for {patch.text.strip()!r}{within}, expected it once,"
             f" found it {body.count(patch.text)} times"
         )
