@@ -2,10 +2,12 @@
 """Measure, in a real JupyterLab in a real browser, how long a figure takes to follow a slider.
 
     python tools/latency.py [--views memory,sweep] [--controls gogc,memory_limit] [--scenario json-service]
+    python tools/latency.py --classes go119-json
 
-Keys move the slider by one step at a time.  A draft's time runs from the key to the second frame after the figure's
-caption has changed; the exact run's, likewise, from the key to the second frame after the caption says so, and so it
-contains the rest of a quarter of a second that comes before (``mheaplab/widgets/settle.py``).
+Keys move the slider, or with ``--classes`` the boundary of a size class, by one step at a time.  A draft's time runs
+from the key to the second frame after the figure's caption has changed; the exact run's, likewise, from the key to the
+second frame after the caption says so, and so it contains the rest of a quarter of a second that comes before
+(``mheaplab/widgets/settle.py``).  Boundaries are timed to the second frame after the figure's lines have moved.
 """
 
 import argparse
@@ -67,6 +69,36 @@ def moves(page, handle, patient):
     return times
 
 
+LINES = "[...plot.querySelectorAll('.js-line, .js-fill')].map((line) => line.getAttribute('d')).join()"
+ARM_LINES = (
+    ARM.replace("plot.layout.title.subtitle.text", LINES)
+    .replace("window.patient ? await shown(() => caption().includes('exact')) : null", "null")
+)  # fmt: skip
+HANDLE = '.mheaplab-handles [role=slider][aria-valuenow="{}"]'
+
+
+def measure_classes(case):
+    """Return drafts in milliseconds, of moves of the boundary at 1,152 bytes of an explorer of size classes."""
+    cells = ["import mheaplab as mh", f"mh.widgets.class_explorer({{'case': mh.data_path('cases/{case}')}})"]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "python3", "language": "python"}}
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells], metadata=kernel)
+    times = []
+    with tempfile.TemporaryDirectory() as folder, jupyter_lab(Path(folder)) as address:
+        nbformat.write(book, Path(folder) / "notebooks" / "latency.ipynb")
+        with opened(f"{address}latency.ipynb", chrome()) as page:
+            page.locator(HANDLE.format(1152)).wait_for()
+            page.evaluate("window.plot = document.querySelector('.js-plotly-plot')")
+            page.locator(HANDLE.format(1152)).focus()
+            page.keyboard.press("ArrowRight")  # the first move also changes what the table is called
+            page.wait_for_timeout(2000)
+            for k in range(MOVES):
+                page.evaluate(ARM_LINES)
+                page.keyboard.press("ArrowRight" if k < MOVES // 2 else "ArrowLeft")
+                times.append(page.evaluate("window.timed")[0])
+                page.wait_for_timeout(30)
+    return times
+
+
 def words(times):
     """Return median, 95th percentile and extremes of some milliseconds."""
     times = sorted(times)
@@ -99,7 +131,12 @@ def main():
         "--controls", default="gogc,memory_limit,background_sweep_per_ms,procs", type=lambda s: s.split(",")
     )
     parser.add_argument("--views", default="memory,sweep", type=lambda s: s.split(","))
+    parser.add_argument("--classes", metavar="CASE", help="measure an explorer of size classes on this recorded case")
     args = parser.parse_args()
+    if args.classes:
+        print(f"{args.classes}, a boundary moved by {MOVES} keys")
+        print(f"  key to draft: {words(measure_classes(args.classes))}")
+        return
     drafts, exact = measure(args.scenario, args.controls, args.views)
     print(f"{args.scenario}, views {', '.join(args.views)}, {args.controls[0]} moved by {MOVES} keys")
     print(f"  key to draft: {words(drafts)}")
