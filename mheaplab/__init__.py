@@ -25,6 +25,7 @@ from .results import Result, load_result
 from .simulate import simulate
 from .snapshot import Snapshot
 from .spans import Span
+from .table_runs import TableRun, simulate_table
 from .traces import Trace, read_trace, write_trace
 
 __version__ = "0.1.0"
@@ -45,6 +46,7 @@ __all__ = [
     "Result",
     "Snapshot",
     "Span",
+    "TableRun",
     "Trace",
     "close_recording",
     "compare",
@@ -59,6 +61,7 @@ __all__ = [
     "recording_trace",
     "replay",
     "simulate",
+    "simulate_table",
     "sizeclasses",
     "snapshots",
     "steps",

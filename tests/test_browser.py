@@ -189,7 +189,7 @@ LINES = "[...plot.querySelectorAll('.js-line, .js-fill')].map((line) => line.get
 
 
 def test_size_classes(lab):
-    """Notebook 01: a boundary is dragged, moved by keyboard and typed; tables, changes and Go are chosen; files saved."""
+    """Notebook 01: a boundary is dragged, moved by keys and typed; tables, changes and Go are chosen; files saved."""
     playwright = pytest.importorskip("playwright.sync_api")
     with opened(f"{lab}01_size_classes.ipynb", chrome()) as page:
         find_plot(page, "-classes-")
