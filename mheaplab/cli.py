@@ -16,6 +16,7 @@ from .cli_traces import add_traces, no_folder
 from .compare import compare
 from .data import data_path
 from .errors import FormatError, GoError, InvariantError
+from .histograms import read_histogram
 from .params import HeapParams
 from .progress import ProgressBar
 from .replay import replay, snapshots
@@ -26,6 +27,8 @@ SHOWN_CASES = ("go119-json", "go119-arenas")
 SHOWN_RUNS = ("json-service", "cache-fill-empty")
 COMPARED = (100, 50, 200)
 """GOGC of the runs that are compared."""
+CHANGES, MOST_CHANGES = 3, 20
+"""Classes changed in the figures of size classes."""
 WARMUP_SCENARIO = "tree-builder"
 MOMENTS = 300
 """Snapshots behind a figure of the heap over time."""
@@ -99,6 +102,22 @@ def figures_by_hand():
     yield "by-hand-arena-bits", figures.arena_bits(steps.page_bits(heap, objects[0]), note="marked")
 
 
+def figures_of_classes(name):
+    """Yield (file name, figure, what it is about) for the size classes of a recorded program."""
+    from . import figures, sizeclasses
+
+    case = load_case(data_path(f"cases/{name}"), truth=False)
+    sizes = read_histogram(data_path(f"cases/{name}"))
+    near = sizeclasses.optimal_near_each(sizes, MOST_CHANGES)
+    tables = {"Go": near[0], f"Go, {CHANGES} changed": near[CHANGES], "best 67": sizeclasses.optimal(sizes)}
+    tables |= {other: make("go1.19") for other, make in sizeclasses.OTHERS.items()}
+    found = {label: sizeclasses.evaluate(table, sizes) for label, table in tables.items()}
+    yield f"{name}-class-waste", figures.class_waste(sizes, near[CHANGES], name=name), case
+    yield f"{name}-table-waste", figures.table_waste(list(found.values()), list(found), name=name), case
+    by_changes = [sizeclasses.evaluate(table, sizes) for table in near]
+    yield f"{name}-waste-by-changes", figures.waste_by_changes(by_changes, CHANGES, name=name), case
+
+
 def all_figures():
     """Yield (file name, figure, what it is about) for every figure of the command."""
     for name in SHOWN_CASES:
@@ -106,6 +125,7 @@ def all_figures():
         yield from ((stem, figure, case) for stem, figure in figures_of(name, case))
     for name in SHOWN_RUNS:
         yield from figures_of_runs(name)
+    yield from figures_of_classes(SHOWN_CASES[0])
     about = {"heap": "40 objects of 48 B, every third alive, and one dead object of 64 B"}
     yield from ((stem, figure, about) for stem, figure in figures_by_hand())
 
@@ -129,7 +149,7 @@ def figures_command(args):
                 missing = err
                 formats = tuple(f for f in formats if f not in figures.DRAWN)
             done += 1
-            bar(done, 6 * len(SHOWN_CASES) + 6 * len(SHOWN_RUNS) + 2)
+            bar(done, 6 * len(SHOWN_CASES) + 6 * len(SHOWN_RUNS) + 5)
     finally:
         bar.close()
         figures.close_renderer()

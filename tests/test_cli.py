@@ -121,9 +121,10 @@ def test_figures_without_chrome(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cli, "SHOWN_RUNS", ("tree-builder",))
     assert cli.main(["figures", "-o", str(tmp_path / "out"), "--formats", "svg,csv,html"]) == 1
     out, err = capsys.readouterr()
-    assert out.startswith("14 figures in ") and "as csv, html" in out
+    assert out.startswith("17 figures in ") and "as csv, html" in out
     assert err.count("\n") == 1 and "BROWSER_PATH" in err
     kinds = ["agreement", "heap-map-class", "heap-map-occupancy", "heap-map-state", "heap-over-time", "occupancy"]
+    kinds = sorted([*kinds, "class-waste", "table-waste", "waste-by-changes"])
     stems = ["by-hand-arena-bits", "by-hand-span-bits", *(f"go119-gzip-{k}" for k in kinds)]
     views = ["arenas", "compare", "cycles", "fragmentation", "memory", "sweep"]
     stems += [f"tree-builder-{view}" for view in views]
