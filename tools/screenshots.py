@@ -26,13 +26,17 @@ PANEL = "document.querySelector('.jp-WindowedPanel-outer')"
 IDLE = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
 
 
+DRAWN = "() => [...document.querySelectorAll('.jp-RenderedPlotly')].every((p) => p.querySelector('.main-svg'))"
+
+
 def ran(page):
-    """Wait until no cell waits or runs."""
+    """Wait until no cell waits or runs, and every figure is drawn."""
     waiting = "() => ![...document.querySelectorAll('.jp-InputPrompt')].some((p) => p.textContent.includes('*'))"
     for _ in range(3):
         page.wait_for_timeout(1500)
         page.wait_for_function(IDLE)
         page.wait_for_function(waiting)
+        page.wait_for_function(DRAWN)
 
 
 def photograph(page, stem, folder):
