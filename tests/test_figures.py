@@ -489,3 +489,23 @@ def test_imports_are_lazy(code, absent):
     script = f"import sys; {code}; print([m for m in {absent} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout.replace("'", '"')) == []
+
+
+def test_a_chosen_theme_is_for_all_that_are_not_told():
+    """Figures and widgets take what ``set_theme`` said; who names a theme gets that."""
+    counts = [0] * 48 + [100]
+    try:
+        figures.set_theme("dark")
+        paper = [
+            figures.class_waste(counts).layout.template.layout.paper_bgcolor,
+            mh.widgets.class_explorer({"x": counts}).live["tables"].layout.template.layout.paper_bgcolor,
+            mh.widgets.sweep_explorer().theme,
+            figures.class_waste(counts, theme="light").layout.template.layout.paper_bgcolor,
+        ]
+        with pytest.raises(ValueError, match="theme = 'sepia' is outside its legal range: one of light, dark"):
+            figures.set_theme("sepia")
+        assert figures.class_waste(counts).layout.template.layout.paper_bgcolor == theme.PAPER["dark"]
+    finally:
+        figures.set_theme("light")
+    assert paper == [theme.PAPER["dark"], theme.PAPER["dark"], "dark", theme.PAPER["light"]]
+    assert figures.class_waste(counts).layout.template.layout.paper_bgcolor == theme.PAPER["light"]

@@ -4,6 +4,8 @@ Nothing here runs a replay or a simulation, or knows widgets.  Reading order: ``
 (colours and layout), ``heapmap``, ``occupancy``, ``agreement``, ``size_histogram``, ``class_waste``, ``table_waste``,
 ``strips`` (rows of bits), ``span_bits``, ``arena_bits``; of a run ``runs`` (axis, caption, thinning), ``memory``,
 ``cycles``, ``sweeping``, ``waste``, ``arenas``, ``comparison``, ``trace_agreement``; ``export``.
+
+``set_theme("dark")`` is for all figures that are not told a theme.
 """
 
 import sys
@@ -22,7 +24,7 @@ from .size_histogram import size_histogram, size_table
 from .span_bits import span_bits
 from .sweeping import sweep_figure
 from .table_waste import table_waste, waste_by_changes
-from .theme import quiet_renderers
+from .theme import quiet_renderers, set_theme
 from .trace_agreement import trace_agreement
 from .waste import fragmentation
 
@@ -52,6 +54,7 @@ __all__ = [
     "occupancy",
     "occupancy_table",
     "provenance",
+    "set_theme",
     "size_histogram",
     "size_table",
     "span_bits",

@@ -11,14 +11,14 @@ SHOWN = 3
 """Differences of a kind listed in a hover text."""
 
 
-def agreement(found, *, theme="light", name=""):
+def agreement(found, *, theme=None, name=""):
     """Return one bar per kind of prediction: the share that is as Go did it, with the numbers.
 
     Parameters
     ----------
     found : Agreement
         From ``mheaplab.compare``.
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
     name : str
         What was predicted, for the title.
 
@@ -26,7 +26,7 @@ def agreement(found, *, theme="light", name=""):
     -------
     plotly.graph_objects.Figure
     """
-    look.check_theme(theme)
+    theme = look.theme_of(theme)
     kinds = list(found.total)
     matched = [found.matched[k] for k in kinds]
     total = [found.total[k] for k in kinds]
@@ -85,14 +85,14 @@ AREAS = (
 )
 
 
-def heap_over_time(snapshots, *, theme="light", name="", at=None):
+def heap_over_time(snapshots, *, theme=None, name="", at=None):
     """Return the heap's accounts over the events of a run, stacked: in use, free, returned to the OS.
 
     Parameters
     ----------
     snapshots : sequence of Snapshot
         Moments of one run, by rising event.
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
     name : str
         What the heap is called in the title.
     at : int, optional
@@ -103,7 +103,7 @@ def heap_over_time(snapshots, *, theme="light", name="", at=None):
     plotly.graph_objects.Figure
         The three areas add up to HeapSys.  Stacks are not in it, as in Go's MemStats.
     """
-    look.check_theme(theme)
+    theme = look.theme_of(theme)
     events = np.array([s.event for s in snapshots], np.int64)
     values = {text: np.array([part(s.memstats) for s in snapshots], np.int64) for text, _, part in AREAS}
     system = sum(values.values())

@@ -84,14 +84,14 @@ def page_words(bits):
     return ", ".join(parts)
 
 
-def arena_bits(bits, *, theme="light", focus=(), note=""):
+def arena_bits(bits, *, theme=None, focus=(), note=""):
     """Return a picture of the bitmaps of one chunk of 512 pages.
 
     Parameters
     ----------
     bits : PageBits
         From ``mheaplab.steps.page_bits`` or a story.
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
     focus : sequence of {"alloc", "scavenged", "pageCache", "pageInUse", "pageMarks", "pageSpecials"}
         Rows to frame.
     note : str
@@ -106,7 +106,7 @@ def arena_bits(bits, *, theme="light", focus=(), note=""):
     ValueError
         If ``focus`` names no row, or ``theme`` no theme.
     """
-    look.check_theme(theme)
+    theme = look.theme_of(theme)
     for row in focus:
         if row not in ROWS:
             raise ValueError(f"focus = {row!r} is outside its legal range: one of {', '.join(ROWS)}")

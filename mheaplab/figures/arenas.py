@@ -33,9 +33,9 @@ def _steps(result, by, divisor, theme):
     }  # fmt: skip
 
 
-def arenas_picture(result, *, x="events", theme="light"):
+def arenas_picture(result, *, x="events", theme=None):
     """Return :func:`arenas_figure` as a Picture."""
-    look.check_theme(theme)
+    theme = look.theme_of(theme)
     every = result.samples
     backed = every["mapped"] - every["released"]
     kept = thin(every["mapped"], backed, every["heap_in_use"], every["live"], every["arenas"])
@@ -76,7 +76,7 @@ def arenas_picture(result, *, x="events", theme="light"):
     )
 
 
-def arenas_figure(result, *, x="events", theme="light"):
+def arenas_figure(result, *, x="events", theme=None):
     """Return what is mapped, backed, in use and live over a run, where the heap grew, and the number of arenas.
 
     Parameters
@@ -84,7 +84,7 @@ def arenas_figure(result, *, x="events", theme="light"):
     result : Result
     x : {"events", "allocated", "time"}
         What the axis along the run counts.
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
 
     Returns
     -------

@@ -174,12 +174,12 @@ def _axes(tops, units):
     }
 
 
-def class_waste_picture(demand, found, reference, *, theme="light", name="", upper=None):
+def class_waste_picture(demand, found, reference, *, theme=None, name="", upper=None):
     """Return :func:`class_waste` as a Picture, of a demand and evaluations of it that were made before.
 
     ``upper`` is what :func:`requested_traces` gave, for whoever draws the same program many times.
     """
-    look.check_theme(theme)
+    theme = look.theme_of(theme)
     traces, top, unit = requested_traces(demand) if upper is None else upper
     most = max(float(sum(e.by_class[c] for c in CAUSES).max(initial=0)) for e in (found, reference))
     by, waste_name = bytes_axis(int(most))
@@ -207,7 +207,7 @@ def class_waste_picture(demand, found, reference, *, theme="light", name="", upp
     return Picture(traces, layout, lambda: waste_columns(found), facts)
 
 
-def class_waste(histogram, table=None, *, go="go1.19", noscan=None, reference=None, theme="light", name=""):
+def class_waste(histogram, table=None, *, go="go1.19", noscan=None, reference=None, theme=None, name=""):
     """Return what a program requests by size, the boundaries of size classes, and the waste of each class by cause.
 
     Parameters
@@ -222,7 +222,7 @@ def class_waste(histogram, table=None, *, go="go1.19", noscan=None, reference=No
         How many of the objects have no pointers, by size; by default what the histogram itself knows.
     reference : SizeClassTable, optional
         Whose boundaries are dashed where ``table`` has none; by default Go's.
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
     name : str
         What the program is called in the title.
 

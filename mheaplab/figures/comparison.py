@@ -131,9 +131,9 @@ def _numbers_beside(metrics, values, theme):
     return notes
 
 
-def comparison_picture(results, labels=None, *, metrics=SHOWN, theme="light"):
+def comparison_picture(results, labels=None, *, metrics=SHOWN, theme=None):
     """Return :func:`compare` as a Picture."""
-    look.check_theme(theme)
+    theme = look.theme_of(theme)
     results, labels = checked(results, labels)
     known = {m.name: m for m in METRICS}
     for name in metrics:
@@ -172,7 +172,7 @@ def comparison_picture(results, labels=None, *, metrics=SHOWN, theme="light"):
     return Picture(traces, layout, lambda: comparison_table(results, labels), facts)
 
 
-def compare(results, labels=None, *, metrics=SHOWN, theme="light"):
+def compare(results, labels=None, *, metrics=SHOWN, theme=None):
     """Return a picture of several runs: each metric as a multiple of the first run's.
 
     Parameters
@@ -183,7 +183,7 @@ def compare(results, labels=None, *, metrics=SHOWN, theme="light"):
         What the runs are called.  Default: "run 1" and so on.
     metrics : sequence of str
         Names of ``mheaplab.metrics.METRICS``, from top to bottom.
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
 
     Returns
     -------

@@ -63,9 +63,9 @@ def _sizes(cycles, divisor, unit, top, theme):
         yield line(x, y, name, unit, mode=mode, marker={"size": 5}, **style)
 
 
-def cycles_picture(result, *, theme="light"):
+def cycles_picture(result, *, theme=None):
     """Return :func:`cycles_figure` as a Picture."""
-    look.check_theme(theme)
+    theme = look.theme_of(theme)
     cycles = result.cycles
     top = max(int(cycles[name].max(initial=1)) for name in ("live_start", "live_end", "marked", "reachable"))
     divisor, unit = bytes_axis(top)
@@ -107,13 +107,13 @@ def cycles_picture(result, *, theme="light"):
     )
 
 
-def cycles_figure(result, *, theme="light"):
+def cycles_figure(result, *, theme=None):
     """Return one point per collection: sizes when marking began and ended, goal, and what was marked; and mark time.
 
     Parameters
     ----------
     result : Result
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
 
     Returns
     -------

@@ -434,7 +434,7 @@ def run_table(snapshot):
     return columns
 
 
-def heap_map(snapshot, color="state", *, theme="light", frame=None, name=""):
+def heap_map(snapshot, color="state", *, theme=None, frame=None, name=""):
     """Return a picture of every page of the heap.
 
     Parameters
@@ -443,7 +443,7 @@ def heap_map(snapshot, color="state", *, theme="light", frame=None, name=""):
     color : {"state", "class", "occupancy"}
         What colour stands for: what a page is used for (the first page of a span in full colour, the others fainter);
         the span class, from small to large, blue with pointers and orange without; the share of slots in use.
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
     frame : MapFrame, optional
         Where to draw which arena.  Default: that of this snapshot; give that of the run's last snapshot to draw several
         moments alike.
@@ -459,7 +459,7 @@ def heap_map(snapshot, color="state", *, theme="light", frame=None, name=""):
     ValueError
         If ``color`` or ``theme`` is none of these.
     """
-    look.check_theme(theme)
+    theme = look.theme_of(theme)
     if color not in COLORS:
         raise ValueError(f"color = {color!r} is outside its legal range: one of {', '.join(COLORS)}")
     frame = frame or map_frame(snapshot)

@@ -90,9 +90,9 @@ def _pinned(pinned, by, divisor, unit, theme):
     yield line(x, backed[kept] / divisor, "pinned: backed", unit, dash="longdash", **style)
 
 
-def memory_picture(result, *, x="events", theme="light", pinned=None):
+def memory_picture(result, *, x="events", theme=None, pinned=None):
     """Return :func:`memory_over_time` as a Picture."""
-    look.check_theme(theme)
+    theme = look.theme_of(theme)
     every = result.samples
     top = max(int(r.samples["mapped"].max(initial=0)) for r in (result, pinned) if r is not None)
     goal, trigger = (_reachable_goal(every[name], top) for name in ("goal", "trigger"))
@@ -126,7 +126,7 @@ def memory_picture(result, *, x="events", theme="light", pinned=None):
     )
 
 
-def memory_over_time(result, *, x="events", theme="light", pinned=None):
+def memory_over_time(result, *, x="events", theme=None, pinned=None):
     """Return the accounts of all mapped memory over a run, stacked, with goal, trigger and collections.
 
     Parameters
@@ -134,7 +134,7 @@ def memory_over_time(result, *, x="events", theme="light", pinned=None):
     result : Result
     x : {"events", "allocated", "time"}
         What the axis along the run counts.
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
     pinned : Result, optional
         Another run, for comparison: its memory in use and its backed memory as lines.
 

@@ -116,13 +116,13 @@ def _axes(sizes, unit, top):
     }
 
 
-def occupancy(snapshot, *, theme="light", name=""):
+def occupancy(snapshot, *, theme=None, name=""):
     """Return bars of the memory in the spans of each size class: slots in use, free slots, and the tail in no slot.
 
     Parameters
     ----------
     snapshot : Snapshot
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
     name : str
         What the heap is called in the title.
 
@@ -130,7 +130,7 @@ def occupancy(snapshot, *, theme="light", name=""):
     -------
     plotly.graph_objects.Figure
     """
-    look.check_theme(theme)
+    theme = look.theme_of(theme)
     columns = occupancy_table(snapshot)
     totals = {part: sum(columns[part]) for part in PARTS}
     highest = max(2048, *(sum(parts) for parts in zip(*(columns[part] for part in PARTS), strict=True)))

@@ -141,13 +141,13 @@ def _caption(histogram):
     return text
 
 
-def size_histogram(histogram, *, theme="light", name=""):
+def size_histogram(histogram, *, theme=None, name=""):
     """Return bars of objects and of their bytes by size, on a log2 axis.
 
     Parameters
     ----------
     histogram : mheaplab.Histogram
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
     name : str
         What the program is called in the title.
 
@@ -155,7 +155,7 @@ def size_histogram(histogram, *, theme="light", name=""):
     -------
     plotly.graph_objects.Figure
     """
-    look.check_theme(theme)
+    theme = look.theme_of(theme)
     columns = size_table(histogram)
     parts = {"objects": ("", look.OTHER_USE)}
     if histogram.noscan is not None:

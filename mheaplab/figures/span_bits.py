@@ -165,14 +165,14 @@ def span_words(span):
     return title, f"{count_text(span.alloc_count)} allocated, freeindex {count_text(span.freeindex)}, {age}"
 
 
-def span_bits(span, *, theme="light", focus=(), note=""):
+def span_bits(span, *, theme=None, focus=(), note=""):
     """Return a picture of one span: its slots, allocBits, gcmarkBits, freeindex and the window of allocCache.
 
     Parameters
     ----------
     span : Span or None
         From ``Heap.span_of`` or a step of ``mheaplab.steps``; None draws an empty picture.
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
     focus : sequence of {"slots", "allocBits", "gcmarkBits", "allocCache"}
         Rows to frame.
     note : str
@@ -187,7 +187,7 @@ def span_bits(span, *, theme="light", focus=(), note=""):
     ValueError
         If ``focus`` names no row, or ``theme`` no theme.
     """
-    look.check_theme(theme)
+    theme = look.theme_of(theme)
     for row in focus:
         if row not in ROWS:
             raise ValueError(f"focus = {row!r} is outside its legal range: one of {', '.join(ROWS)}")

@@ -130,9 +130,9 @@ def _axes(result, bars, middle, tails):
     }  # fmt: skip
 
 
-def sweep_picture(result, *, x="events", theme="light"):
+def sweep_picture(result, *, x="events", theme=None):
     """Return :func:`sweep_figure` as a Picture."""
-    look.check_theme(theme)
+    theme = look.theme_of(theme)
     whole = allocations(result)
     bars, each, pages = _bars(result)
     lines, axis, waiting = _waiting(result, x, theme)
@@ -151,7 +151,7 @@ def sweep_picture(result, *, x="events", theme="light"):
     return Picture(traces, frame(layout, more), lambda: _table(result), lambda: run_facts("sweeping", result))
 
 
-def sweep_figure(result, *, x="events", theme="light"):
+def sweep_figure(result, *, x="events", theme=None):
     """Return who swept each collection's spans, what was left to sweep over time, and the tails of latency.
 
     Parameters
@@ -159,7 +159,7 @@ def sweep_figure(result, *, x="events", theme="light"):
     result : Result
     x : {"events", "allocated", "time"}
         What the axis of the middle panel counts.
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
 
     Returns
     -------

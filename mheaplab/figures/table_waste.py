@@ -36,9 +36,9 @@ def _beside(total, base, number):
     return f"{total:.3g}% ({100 * (total / base - 1):+.0f}%)".replace("-", "\N{MINUS SIGN}")
 
 
-def table_waste_picture(found, labels, *, theme="light", name=""):
+def table_waste_picture(found, labels, *, theme=None, name=""):
     """Return :func:`table_waste` as a Picture."""
-    look.check_theme(theme)
+    theme = look.theme_of(theme)
     found, labels = list(found), [str(label) for label in labels]
     if not found or len(found) != len(labels):
         raise ValueError(f"found, labels: {len(found)} and {len(labels)}, expected as many of both, and at least one")
@@ -80,7 +80,7 @@ def table_waste_picture(found, labels, *, theme="light", name=""):
     )
 
 
-def table_waste(found, labels, *, theme="light", name=""):
+def table_waste(found, labels, *, theme=None, name=""):
     """Return the waste of several tables of size classes for the same program, as bars by cause.
 
     Parameters
@@ -89,7 +89,7 @@ def table_waste(found, labels, *, theme="light", name=""):
         From ``mheaplab.sizeclasses.evaluate``; the first is what the others are compared with.
     labels : sequence of str
         What the tables are called.
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
     name : str
         What the program is called in the title.
 
@@ -105,9 +105,9 @@ def table_waste(found, labels, *, theme="light", name=""):
     return table_waste_picture(found, labels, theme=theme, name=name).figure()
 
 
-def changes_picture(found, chosen=None, *, theme="light", name=""):
+def changes_picture(found, chosen=None, *, theme=None, name=""):
     """Return :func:`waste_by_changes` as a Picture; the table number ``chosen`` is marked."""
-    look.check_theme(theme)
+    theme = look.theme_of(theme)
     found = list(found)
     if not found:
         raise ValueError("found: expected evaluations of at least one table")
@@ -141,7 +141,7 @@ def changes_picture(found, chosen=None, *, theme="light", name=""):
     return Picture(traces, layout, lambda: columns, lambda: _facts("waste by changes of the table", found))
 
 
-def waste_by_changes(found, chosen=None, *, theme="light", name=""):
+def waste_by_changes(found, chosen=None, *, theme=None, name=""):
     """Return the waste of the best tables that differ from Go's in 0, 1, 2 ... classes, as a line.
 
     Parameters
@@ -150,7 +150,7 @@ def waste_by_changes(found, chosen=None, *, theme="light", name=""):
         Of the tables that ``mheaplab.sizeclasses.optimal_near_each`` returns, in their order.
     chosen : int, optional
         The number of changes that is marked.
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
     name : str
         What the program is called in the title.
 

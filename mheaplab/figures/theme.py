@@ -61,10 +61,36 @@ TAIL_SHARE = 0.25
 """How much of the paper's colour is in the pages of a span after its first."""
 
 
+_chosen = ["light"]
+
+
 def check_theme(theme):
     """Raise ValueError unless ``theme`` exists."""
     if theme not in THEMES:
         raise ValueError(f"theme = {theme!r} is outside its legal range: one of {', '.join(THEMES)}")
+
+
+def set_theme(theme):
+    """Let figures and widgets that are made from now on have this theme, unless they are told another.
+
+    Parameters
+    ----------
+    theme : {"light", "dark"}
+
+    Raises
+    ------
+    ValueError
+        If there is no such theme.
+    """
+    check_theme(theme)
+    _chosen[0] = theme
+
+
+def theme_of(theme):
+    """Return ``theme``, or for None the one that was chosen; ValueError if it does not exist."""
+    theme = _chosen[0] if theme is None else theme
+    check_theme(theme)
+    return theme
 
 
 def rgb(color):

@@ -23,7 +23,7 @@ def _verdict(found):
     return "the twin's mean: " + "; ".join(parts)
 
 
-def trace_agreement(history, result, *, theme="light"):
+def trace_agreement(history, result, *, theme=None):
     """Return Go's heap along a trace, from its own events, and the twin's, as lines over bytes allocated.
 
     Parameters
@@ -32,7 +32,7 @@ def trace_agreement(history, result, *, theme="light"):
         From ``mheaplab.span_history``.
     result : Result
         Of a simulation of the same trace.
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
 
     Returns
     -------
@@ -40,7 +40,7 @@ def trace_agreement(history, result, *, theme="light"):
         Bytes of the slots that are taken, garbage that is not yet swept among them, and of the spans that these are
         in.  What was there when the trace began is left out, since the twin places it anew.
     """
-    look.check_theme(theme)
+    theme = look.theme_of(theme)
     clock, go, twin = beside(history, result)
     top = max(float(series.max(initial=0)) for side in (go, twin) for series in side.values())
     divisor, unit = bytes_axis(int(top))

@@ -12,9 +12,9 @@ CAUSES = look.ACCOUNTS[1:]
 HUGE = "in use, in whole huge pages"
 
 
-def fragmentation_picture(result, *, x="events", theme="light"):
+def fragmentation_picture(result, *, x="events", theme=None):
     """Return :func:`fragmentation` as a Picture."""
-    look.check_theme(theme)
+    theme = look.theme_of(theme)
     every = result.samples
     whole = np.maximum(every["mapped"], 1)
     shares = {name: 100.0 * every[name] / whole for name in CAUSES}
@@ -49,7 +49,7 @@ def fragmentation_picture(result, *, x="events", theme="light"):
     )
 
 
-def fragmentation(result, *, x="events", theme="light"):
+def fragmentation(result, *, x="events", theme=None):
     """Return the part of mapped memory that is not live over a run, by cause, and the share of whole huge pages.
 
     Parameters
@@ -57,7 +57,7 @@ def fragmentation(result, *, x="events", theme="light"):
     result : Result
     x : {"events", "allocated", "time"}
         What the axis along the run counts.
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
 
     Returns
     -------

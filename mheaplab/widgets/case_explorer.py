@@ -6,6 +6,7 @@ from pathlib import Path
 import ipywidgets as ipw
 
 from ..figures import export, heap_map, heapmap, map_frame, occupancy
+from ..figures.theme import theme_of
 from ..figures.units import bytes_text, count_text
 from ..replay import snapshots
 from .explorer import Explorer, line
@@ -54,8 +55,8 @@ class CaseExplorer(Explorer):
         Where the export button writes.
     """
 
-    def __init__(self, case, event=None, color="state", theme="light", folder="exports"):
-        self.case, self.theme, self.folder = case, theme, Path(folder)
+    def __init__(self, case, event=None, color="state", theme=None, folder="exports"):
+        self.case, self.theme, self.folder = case, theme_of(theme), Path(folder)
         n = len(case)
         start = n if event is None else event
         last, self.snapshot = snapshots(case, [n, start])
@@ -172,7 +173,7 @@ class CaseExplorer(Explorer):
             self.saved.value = f"wrote {names}" if names else ""
 
 
-def case_explorer(case, *, event=None, color="state", theme="light", folder="exports"):
+def case_explorer(case, *, event=None, color="state", theme=None, folder="exports"):
     """Return a widget that goes through the events of a case.
 
     A slider chooses the event, a list what colour stands for; heap map, occupancy and a line of numbers follow, zoom
@@ -185,7 +186,7 @@ def case_explorer(case, *, event=None, color="state", theme="light", folder="exp
     event : int, optional
         Where to begin.  Default: at the end.
     color : {"state", "class", "occupancy"}
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
     folder : str or os.PathLike
         Where the export button writes.
 

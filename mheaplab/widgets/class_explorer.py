@@ -14,6 +14,7 @@ import ipywidgets as ipw
 from .. import sizeclasses as sc
 from ..figures.class_waste import class_waste_picture, percent, requested_traces
 from ..figures.table_waste import changes_picture, table_waste_picture
+from ..figures.theme import theme_of
 from ..figures.units import bytes_text, plural, slot_text
 from ..histograms import read_histogram
 from ..sizeclasses.demand import demand_of
@@ -86,7 +87,7 @@ class ClassExplorer(Explorer):
 
     def __init__(self, programs, go, look):
         self.programs = dict(programs)
-        self.theme, self.folder = look
+        self.theme, self.folder = theme_of(look[0]), look[1]
         self._known, self._chosen, self._exactly = {}, None, False
         self.settle, self.brush = Settle(self._settled), Brush()
         self._make_controls(go)
@@ -364,7 +365,7 @@ def _legal_up(sizes, go):
     return sorted({int(legal[legal.searchsorted(size)]) for size in sizes})
 
 
-def class_explorer(programs, go="go1.19", *, theme="light", folder="exports"):
+def class_explorer(programs, go="go1.19", *, theme=None, folder="exports"):
     """Return a widget that shows what tables of size classes cost programs, with boundaries that can be dragged.
 
     Parameters
@@ -373,7 +374,7 @@ def class_explorer(programs, go="go1.19", *, theme="light", folder="exports"):
         Programs by name: what ``mheaplab.read_histogram`` opens, or a histogram.
     go : str
         Where to begin: "go1.19" or "go1.27".
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
     folder : str or os.PathLike
         Where the export button writes.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import ipywidgets as ipw
 
 from ..figures import arena_bits, span_bits
+from ..figures.theme import theme_of
 from .address_box import CELL, AddressBox
 from .explorer import Explorer
 from .live import LiveFigure
@@ -45,8 +46,8 @@ class HeapExplorer(Explorer):
         Where the export button writes.
     """
 
-    def __init__(self, story, heap, theme="light", folder="exports"):
-        self.story, self.theme, self.folder = story, theme, Path(folder)
+    def __init__(self, story, heap, theme=None, folder="exports"):
+        self.story, self.theme, self.folder = story, theme_of(theme), Path(folder)
         self.name = "".join(c if c.isalnum() else "-" for c in story.call).strip("-")
         self.about = {"call": story.call, "params": str(heap.params)}
         self._make_controls(len(story))
@@ -99,7 +100,7 @@ class HeapExplorer(Explorer):
         self.save_row.rename()
 
 
-def heap_explorer(story, heap, *, theme="light", folder="exports"):
+def heap_explorer(story, heap, *, theme=None, folder="exports"):
     """Return a widget that goes through the steps of one malloc or one sweep.
 
     Buttons or a slider choose the step: its text names Go's function and the values read, the figures show span and
@@ -111,7 +112,7 @@ def heap_explorer(story, heap, *, theme="light", folder="exports"):
         From ``mheaplab.steps.malloc`` or ``sweep_one``.
     heap : Heap
         The heap that it happened in, for the questions.
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
     folder : str or os.PathLike
         Where the export button writes.
 

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 import ipywidgets as ipw
 
 from ..figures import heap_map, map_frame, memory_over_time, occupancy
+from ..figures.theme import theme_of
 from ..figures.units import bytes_text, count_text
 from ..params import HeapParams
 from ..previews import HELD
@@ -50,7 +51,7 @@ class ProgramExplorer(Explorer):
     """
 
     def __init__(self, path, params, look):
-        self.given, (self.theme, self.folder) = params, look
+        self.given, self.theme, self.folder = params, theme_of(look[0]), look[1]
         self._sent = tempfile.TemporaryDirectory(prefix="mheaplab-")
         self._opened, self._runs = None, {}
         self._make_controls(str(path))
@@ -162,7 +163,7 @@ class ProgramExplorer(Explorer):
         return self.result.provenance
 
 
-def program_explorer(path, params=None, *, theme="light", folder="exports"):
+def program_explorer(path, params=None, *, theme=None, folder="exports"):
     """Return a widget that opens a file of a program and shows memory over time, size classes, and the heap map.
 
     Parameters
@@ -171,7 +172,7 @@ def program_explorer(path, params=None, *, theme="light", folder="exports"):
         What to begin with: anything that ``mheaplab.read_program`` opens.
     params : HeapParams, optional
         Default: the profile of the Go version that the file names, or of Go 1.19.
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
     folder : str or os.PathLike
         Where the export button writes.
 

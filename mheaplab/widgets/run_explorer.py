@@ -17,6 +17,7 @@ import ipywidgets as ipw
 
 from ..figures.comparison import comparison_picture, metric_text
 from ..figures.runs import ALONG, extent_words, parameter_words
+from ..figures.theme import theme_of
 from ..figures.views import VIEWS
 from ..metrics import metric
 from ..params import HeapParams
@@ -63,7 +64,7 @@ class RunExplorer(Explorer):
 
     def __init__(self, preview, params, controls, views, look):
         self.preview, self.params, self.views = preview, params, list(views)
-        self.theme, self.folder = look
+        self.theme, self.folder = theme_of(look[0]), look[1]
         self.pinned_params, self.pinned = None, None
         self.exact_seconds = 0.0
         self._exactly = False
@@ -208,7 +209,7 @@ def changed(params, values):
     return HeapParams.of_version(**(params.changes() | values))
 
 
-def run_explorer(trace, params=None, *, controls=CONTROLS, views=("memory",), theme="light", folder="exports"):
+def run_explorer(trace, params=None, *, controls=CONTROLS, views=("memory",), theme=None, folder="exports"):
     """Return a widget that simulates a trace under parameters that sliders change.
 
     Parameters
@@ -220,7 +221,7 @@ def run_explorer(trace, params=None, *, controls=CONTROLS, views=("memory",), th
         Names of the parameters that get a control.
     views : sequence of {"memory", "cycles", "sweep", "fragmentation", "arenas"}
         Figures to show.
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
     folder : str or os.PathLike
         Where the export button writes.
 

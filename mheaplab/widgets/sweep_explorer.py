@@ -6,6 +6,7 @@ from pathlib import Path
 import ipywidgets as ipw
 
 from ..figures import span_bits
+from ..figures.theme import theme_of
 from ..params import HeapParams
 from ..steps import filled, sweep_one
 from .explorer import Explorer
@@ -32,8 +33,8 @@ class SweepExplorer(Explorer):
         Where the export button writes.
     """
 
-    def __init__(self, size=48, alive=30, theme="light", folder="exports"):
-        self.theme, self.folder = theme, Path(folder)
+    def __init__(self, size=48, alive=30, theme=None, folder="exports"):
+        self.theme, self.folder = theme_of(theme), Path(folder)
         self._make_controls(size, alive)
         self._sweep()
         self.marked, self.swept = (LiveFigure(figure, f"span-{kind}") for kind, figure in self._figures())
@@ -90,7 +91,7 @@ class SweepExplorer(Explorer):
         self.save_row.rename()
 
 
-def sweep_explorer(*, size=48, alive=30, theme="light", folder="exports"):
+def sweep_explorer(*, size=48, alive=30, theme=None, folder="exports"):
     """Return a widget that fills a span with objects, marks some of them and sweeps it.
 
     Parameters
@@ -99,7 +100,7 @@ def sweep_explorer(*, size=48, alive=30, theme="light", folder="exports"):
         Bytes of an object at first, 8 to 4,096.
     alive : int
         Percent of the objects that live, at first.
-    theme : {"light", "dark"}
+    theme : {"light", "dark"}, optional
     folder : str or os.PathLike
         Where the export button writes.
 
