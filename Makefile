@@ -30,7 +30,12 @@ lab: $(STAMP) ## open JupyterLab at the first notebook
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb --ServerApp.root_dir="$(CURDIR)" \
 	    --LabApp.extension_manager=readonly $$(test "$$(id -u)" -ne 0 || echo --allow-root) $(LAB_ARGS)
 
-test: lint test-jit test-nojit test-bounds ## lint, then the tests: compiled, as plain Python, with bounds checks
+# The two passes over the kernel's tests run beside the long one and are shown after it: they take a core each.
+test: lint ## lint, then the tests: compiled, as plain Python, with bounds checks
+	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && \
+	{ $(MAKE) --no-print-directory test-nojit test-bounds >"$$log" 2>&1 & side=$$!; jit=0; rest=0; \
+	  $(MAKE) --no-print-directory test-jit || jit=$$?; wait $$side || rest=$$?; cat "$$log"; \
+	  test $$jit -eq 0 && test $$rest -eq 0; }
 
 lint: $(STAMP) ## ruff, and the layers of the package
 	$(BIN)/ruff check .
