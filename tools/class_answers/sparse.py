@@ -1,0 +1,131 @@
+"""Issue 18896: which class holds the free slots of a fragmented heap, and what would help.
+
+The scenario issue-18896 has the issue's heap at 1/300 of its size.  It is simulated with several tables, twice each:
+once to find when most slots are free, once for a snapshot there.  That nine of ten nodes die, here and there, is the
+scenario's; a span with n slots is free if all n have died, which happens with probability d**n where a share d dies.
+"""
+
+import dataclasses
+import json
+
+import numpy as np
+import size_class_table
+
+import mheaplab as mh
+from mheaplab.figures import occupancy_table
+from mheaplab.workloads import Workload
+
+from .programs import GO119, MIB, ROOT, signed, table_text
+
+sc = mh.sizeclasses
+NAME, NODE = "issue-18896", 96
+DIES = (0.9, 0.99, 0.999)
+SPANS = ((2048, None), (8192, 1), (81920, 10))
+"""Bytes of a span of nodes, and its pages; no pages: smaller than any that Go has."""
+
+
+def worst(trace, params):
+    """Return (result, row of samples, snapshot) at the moment with most free slots; ``trace`` makes a trace."""
+    samples = mh.simulate(trace(), params).samples
+    k = int(samples["free_slots"].argmax())
+    event = int(samples["event"][k])
+    result = mh.simulate(trace(), params, snapshots=[event])
+    return result, samples[k], result.snapshot(event)
+
+
+def free_by_class(snapshot):
+    """Return (bytes, slot size) of the class with most free bytes, with and without pointers together, and spans."""
+    columns = {name: np.array(values) for name, values in occupancy_table(snapshot).items()}
+    free = np.bincount(columns["size_class"], weights=columns["free_bytes"])
+    k = int(free.argmax())
+    rows = columns["size_class"] == k
+    sums = {name: int(columns[name][rows].sum()) for name in ("spans", "slots", "in_use")}
+    return int(free[k]), int(snapshot.class_sizes[k]), sums
+
+
+def _with_pages(pages):
+    return tuple((size, pages if size == NODE else own) for size, own in sc.go_table().pairs)
+
+
+def variants():
+    """Return {name: parameters} of what might help."""
+    counts, noscan = size_class_table.of_scenario(NAME)
+    best, few = (sc.optimal(counts, noscan=noscan, pages=pages) for pages in (10, 4))
+    return {
+        "Go": GO119(),
+        "GOGC=50": GO119(gogc=50),
+        "memory limit 96 MiB": GO119(memory_limit=96 * MIB),
+        "best 67 classes": GO119(size_classes=best.classes()),
+        "best 67, spans of 4 pages at most": GO119(size_classes=few.classes()),
+        "jemalloc's classes": GO119(size_classes=sc.jemalloc_table().classes()),
+        "powers of two": GO119(size_classes=sc.pow2_table().classes()),
+        f"{NODE}-byte class in spans of 10 pages": GO119(size_classes=_with_pages(10)),
+    }
+
+
+def spans_left(dies, pages):
+    """Return the share of the nodes' spans that are left when a share ``dies`` of the nodes has died."""
+    scenario = json.loads((ROOT / "data" / "scenarios" / f"{NAME}.json").read_text())
+    workload = Workload.from_json(scenario)
+    first = dataclasses.replace(workload.phases[0], drop={"node": dies})
+    workload = dataclasses.replace(workload, phases=(first, *workload.phases[1:]), expectation=())
+    # The last sample is after the last collection's sweep, or nearly: the nodes' spans are swept first.
+    params = GO119(size_classes=_with_pages(pages))
+    total = int(mh.simulate(workload.trace(), params).samples["event"][-1])
+    params_run = mh.simulate(workload.trace(), params, snapshots=[total])
+    columns = {name: np.array(values) for name, values in occupancy_table(params_run.snapshot(total)).items()}
+    row = np.flatnonzero((columns["slot_bytes"] == NODE) & ~columns["noscan"])[0]
+    born = nodes_born(workload)
+    return int(columns["spans"][row]) / (born / (pages * 8192 // NODE))
+
+
+def nodes_born(workload):
+    """Return how many nodes the scenario allocates."""
+    from mheaplab.runtime.trace_events import ALLOC
+
+    found = 0
+    for events in workload.trace().batches():
+        found += int(((events.kind == ALLOC) & (events.size == NODE) & (events.noscan == 0)).sum())
+    return found
+
+
+def _survivors():
+    """Return the rows of the second table."""
+    for dies in DIES:
+        row = [f"{100 * (1 - dies):g}%"]
+        for nbytes, pages in SPANS:
+            formula = f"{100 * (1 - dies ** (nbytes // NODE)):.1f}%"
+            row.append(formula if pages is None else f"{formula} / {100 * spans_left(dies, pages):.1f}%")
+        yield row
+
+
+def answer():
+    """Return (text, figures)."""
+    rows, first = [], None
+    for name, params in variants().items():
+        result, sample, snapshot = worst(lambda: mh.workloads.load(NAME), params)
+        nbytes, size, sums = free_by_class(snapshot)
+        peak = int(result.samples["heap_in_use"].max())
+        first = first or (sample, snapshot, nbytes, size, sums, peak)
+        rows.append(
+            (
+                name, f"{peak / MIB:.1f} ({signed(100 * (peak / first[5] - 1), 0)})",
+                f"{sample['free_slots'] / MIB:.1f} of {sample['heap_in_use'] / MIB:.1f}",
+                f"{nbytes / MIB:.1f} in {size} bytes", f"{len(result.cycles)}",
+            )
+        )  # fmt: skip
+    sample, snapshot, nbytes, size, sums, _ = first
+    text = (
+        f"**Answer.** In the simulated scenario the class of {size} bytes: at the worst moment (event "
+        f"{snapshot.event:,}) {sample['free_slots'] / MIB:.1f} of {sample['heap_in_use'] / MIB:.1f} MiB in use are free "
+        f"slots, {100 * nbytes / sample['free_slots']:.0f}% of them in its {sums['spans']:,} spans, of which "
+        f"{sums['in_use']:,} of {sums['slots']:,} slots are in use. No table helps, since no span of "
+        f"{8192 // NODE} slots is free when one slot in ten is kept; spans of 2 KiB would not help either.\n\n"
+    )
+    text += table_text(
+        ("simulated, MiB", "peak in use", "most free slots, of in use then", "most in one class", "collections"), rows
+    )
+    head = ("nodes that live on", *(f"{nbytes // 1024} KiB spans" for nbytes, _ in SPANS))
+    text += "\n\nSpans of the class that cannot be given back, (1 \N{MINUS SIGN} d\N{SUPERSCRIPT LATIN SMALL LETTER N})"
+    text += " / simulated:\n\n" + table_text(head, _survivors())
+    return text, {"size-classes-sparse": mh.figures.occupancy(snapshot, name=NAME)}
