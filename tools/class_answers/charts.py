@@ -44,13 +44,15 @@ def bars(title, words, labels, parts, unit):
         "range": [len(labels) - 0.5, -0.5], "tickvals": y.tolist(), "ticktext": list(labels), "ticks": "",
         "ticklabelstandoff": 6,
     }  # fmt: skip
-    return _picture(traces, layout, "bars", {"label": list(labels)} | {k: list(map(float, v)) for k, v in parts.items()})
+    return _picture(
+        traces, layout, "bars", {"label": list(labels)} | {k: list(map(float, v)) for k, v in parts.items()}
+    )
 
 
-def curves(title, words, x, lines, axes, ticks=None, top=None):
+def curves(title, words, x, lines, axes, ticks=None):
     """Return curves over ``x``: ``lines`` is {name: values}, ``axes`` the two titles.
 
-    ``ticks`` ({place: text}) makes the x axis one of logarithms; ``top`` ends the y axis.
+    ``ticks`` ({place: text}) makes the x axis one of logarithms.
     """
     traces = [
         {
@@ -70,6 +72,6 @@ def curves(title, words, x, lines, axes, ticks=None, top=None):
     if ticks:
         layout["xaxis"] |= {"type": "log", "tickvals": list(ticks), "ticktext": list(ticks.values())}
     highest = max(float(np.nanmax(values)) for values in lines.values())
-    layout["yaxis"] = {"title": {"text": axes[1]}, "range": [0, top or 1.06 * highest], "nticks": 6}
+    layout["yaxis"] = {"title": {"text": axes[1]}, "range": [0, 1.06 * highest], "nticks": 6}
     columns = {axes[0]: list(map(float, x))} | {name: list(map(float, values)) for name, values in lines.items()}
     return _picture(traces, layout, "curves", columns)

@@ -10,7 +10,7 @@ import numpy as np
 import mheaplab as mh
 
 from . import charts
-from .programs import GO119, programs, share_text, signed, table_text, traces
+from .programs import GO119, paragraph, programs, share_text, signed, table_text, traces
 
 sc = mh.sizeclasses
 SIZE = 24
@@ -37,9 +37,7 @@ def nodes(go):
     counts = np.zeros(SIZE + 1)
     counts[SIZE] = 1000
     table = sc.go_table(go)
-    has, lacks = (
-        sc.evaluate(t, counts, go, np.zeros(SIZE + 1)) for t in (table, sc.without_class(table, SIZE, go))
-    )
+    has, lacks = (sc.evaluate(t, counts, go, np.zeros(SIZE + 1)) for t in (table, sc.without_class(table, SIZE, go)))
     return 100 * (1 - (has.requested + has.waste) / (lacks.requested + lacks.waste))
 
 
@@ -80,10 +78,18 @@ def answer():
         f"**Answer.** A heap of nothing but 24-byte nodes is {nodes('go1.19'):.1f}% smaller with the class, as the "
         f"issue says; of the 20 programs `{first}` gains most, {waste[first][3]:.1f}% of its spans, {len(names)} gain "
         f"{MENTIONED}% or more, and the mean is {mean:.2f}% (with Go 1.27's layout {nodes('go1.27'):.1f}%, "
-        f"{newer[first][3]:.1f}% and {mean27:.2f}%). A table without the class is legal in both versions.\n\n"
+        f"{newer[first][3]:.1f}% and {mean27:.2f}%). A table without the class is legal in both versions."
     )
-    head = ("go1.19, in %", "objects in the class", "waste with", "waste without", "saved", "live without", "peak without")
-    text += table_text(head, [_row(n, waste[n], runs[n]) for n in names])
+    head = (
+        "go1.19, in %",
+        "objects in the class",
+        "waste with",
+        "waste without",
+        "saved",
+        "live without",
+        "peak without",
+    )
+    text = paragraph(text) + "\n\n" + table_text(head, [_row(n, waste[n], runs[n]) for n in names])
     figure = charts.bars(
         "What the class of 24 bytes saves", "expected, % of the spans that the program would need without it",
         names, {"Go 1.19": [waste[n][3] for n in names], "Go 1.27": [newer[n][3] for n in names]}, "saved, %",

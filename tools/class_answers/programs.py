@@ -1,6 +1,7 @@
 """What the answers are about: recorded programs and scenarios, made-up mixtures of sizes, and the objects of a case."""
 
 import functools
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import size_class_table
 
 import mheaplab as mh
 from mheaplab.runtime.structs import MALLOC
+from mheaplab.runtime.trace_events import ALLOC
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GO119 = mh.HeapParams.go119
@@ -45,6 +47,22 @@ def objects_of(case="go119-json"):
     sizes, noscan = events["size"][rows].astype(np.int64), (events["flags"][rows] & 1) != 0
     own = (sizes > 0) & ~((sizes < 16) & noscan)
     return sizes[own], noscan[own]
+
+
+def made_objects(name, objects):
+    """Return (sizes, whether without pointers) of the first so many objects of a scenario, tiny ones left out."""
+    found = []
+    for events in mh.workloads.load(name).batches():
+        rows = (events.kind == ALLOC) & ((events.size >= 16) | (events.noscan == 0)) & (events.size > 0)
+        found.append((events.size[rows].astype(np.int64), events.noscan[rows] != 0))
+        if sum(len(sizes) for sizes, _ in found) >= objects:
+            break
+    return tuple(np.concatenate(part)[:objects] for part in zip(*found, strict=True))
+
+
+def paragraph(text):
+    """Return text in lines of at most 120 letters."""
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def share_text(value, digits=2):

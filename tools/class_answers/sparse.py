@@ -13,12 +13,13 @@ import size_class_table
 
 import mheaplab as mh
 from mheaplab.figures import occupancy_table
+from mheaplab.runtime.trace_events import ALLOC
 from mheaplab.workloads import Workload
 
-from .programs import GO119, MIB, ROOT, signed, table_text
+from .programs import GO119, MIB, ROOT, paragraph, signed, table_text
 
 sc = mh.sizeclasses
-NAME, NODE = "issue-18896", 96
+NAME, OTHER, NODE = "issue-18896", "issue-21695", 96
 DIES = (0.9, 0.99, 0.999)
 SPANS = ((2048, None), (8192, 1), (81920, 10))
 """Bytes of a span of nodes, and its pages; no pages: smaller than any that Go has."""
@@ -34,13 +35,14 @@ def worst(trace, params):
 
 
 def free_by_class(snapshot):
-    """Return (bytes, slot size) of the class with most free bytes, with and without pointers together, and spans."""
+    """Return the classes by free bytes, most first: (free bytes, slot size, sums of spans, slots and slots in use)."""
     columns = {name: np.array(values) for name, values in occupancy_table(snapshot).items()}
-    free = np.bincount(columns["size_class"], weights=columns["free_bytes"])
-    k = int(free.argmax())
-    rows = columns["size_class"] == k
-    sums = {name: int(columns[name][rows].sum()) for name in ("spans", "slots", "in_use")}
-    return int(free[k]), int(snapshot.class_sizes[k]), sums
+    free, found = np.bincount(columns["size_class"], weights=columns["free_bytes"]), []
+    for k in np.argsort(-free, kind="stable").tolist():
+        rows = columns["size_class"] == k
+        sums = {name: int(columns[name][rows].sum()) for name in ("spans", "slots", "in_use")}
+        found.append((int(free[k]), int(snapshot.class_sizes[k]), sums))
+    return found
 
 
 def _with_pages(pages):
@@ -69,11 +71,11 @@ def spans_left(dies, pages):
     workload = Workload.from_json(scenario)
     first = dataclasses.replace(workload.phases[0], drop={"node": dies})
     workload = dataclasses.replace(workload, phases=(first, *workload.phases[1:]), expectation=())
-    # The last sample is after the last collection's sweep, or nearly: the nodes' spans are swept first.
     params = GO119(size_classes=_with_pages(pages))
     total = int(mh.simulate(workload.trace(), params).samples["event"][-1])
-    params_run = mh.simulate(workload.trace(), params, snapshots=[total])
-    columns = {name: np.array(values) for name, values in occupancy_table(params_run.snapshot(total)).items()}
+    # Several collections come after the deaths: by the end, the spans of the nodes have been swept.
+    snapshot = mh.simulate(workload.trace(), params, snapshots=[total]).snapshot(total)
+    columns = {name: np.array(values) for name, values in occupancy_table(snapshot).items()}
     row = np.flatnonzero((columns["slot_bytes"] == NODE) & ~columns["noscan"])[0]
     born = nodes_born(workload)
     return int(columns["spans"][row]) / (born / (pages * 8192 // NODE))
@@ -81,8 +83,6 @@ def spans_left(dies, pages):
 
 def nodes_born(workload):
     """Return how many nodes the scenario allocates."""
-    from mheaplab.runtime.trace_events import ALLOC
-
     found = 0
     for events in workload.trace().batches():
         found += int(((events.kind == ALLOC) & (events.size == NODE) & (events.noscan == 0)).sum())
@@ -99,33 +99,62 @@ def _survivors():
         yield row
 
 
-def answer():
-    """Return (text, figures)."""
+def _what_helps():
+    """Return (rows, sample and snapshot of Go's own parameters)."""
     rows, first = [], None
     for name, params in variants().items():
         result, sample, snapshot = worst(lambda: mh.workloads.load(NAME), params)
-        nbytes, size, sums = free_by_class(snapshot)
+        nbytes, size, _ = free_by_class(snapshot)[0]
         peak = int(result.samples["heap_in_use"].max())
-        first = first or (sample, snapshot, nbytes, size, sums, peak)
+        first = first or (peak, sample, snapshot)
         rows.append(
             (
-                name, f"{peak / MIB:.1f} ({signed(100 * (peak / first[5] - 1), 0)})",
+                name, f"{peak / MIB:.1f} ({signed(100 * (peak / first[0] - 1), 0)})",
                 f"{sample['free_slots'] / MIB:.1f} of {sample['heap_in_use'] / MIB:.1f}",
                 f"{nbytes / MIB:.1f} in {size} bytes", f"{len(result.cycles)}",
             )
         )  # fmt: skip
-    sample, snapshot, nbytes, size, sums, _ = first
-    text = (
+    return rows, first[1], first[2]
+
+
+def _said(sample, snapshot):
+    """Return the answer in words."""
+    nbytes, size, sums = free_by_class(snapshot)[0]
+    held = 8192 // size
+    return (
         f"**Answer.** In the simulated scenario the class of {size} bytes: at the worst moment (event "
-        f"{snapshot.event:,}) {sample['free_slots'] / MIB:.1f} of {sample['heap_in_use'] / MIB:.1f} MiB in use are free "
-        f"slots, {100 * nbytes / sample['free_slots']:.0f}% of them in its {sums['spans']:,} spans, of which "
-        f"{sums['in_use']:,} of {sums['slots']:,} slots are in use. No table helps, since no span of "
-        f"{8192 // NODE} slots is free when one slot in ten is kept; spans of 2 KiB would not help either.\n\n"
+        f"{snapshot.event:,}) {sample['free_slots'] / MIB:.1f} of {sample['heap_in_use'] / MIB:.1f} MiB in use are "
+        f"free slots, {100 * nbytes / sample['free_slots']:.0f}% of them in its {sums['spans']:,} spans, of which "
+        f"{sums['in_use']:,} of {sums['slots']:,} slots are in use. No table helps, since of spans with {held} slots "
+        f"hardly one is empty when one slot in ten is kept; spans of 2 KiB would give back "
+        f"{100 * DIES[0] ** (2048 // NODE):.0f}%. What is left of the nodes would fit into "
+        f"{-(-sums['in_use'] // held):,} spans, if the program copied them."
     )
-    text += table_text(
-        ("simulated, MiB", "peak in use", "most free slots, of in use then", "most in one class", "collections"), rows
+
+
+def _the_other():
+    """Return a sentence on the scenario of issue 21695."""
+    _, sample, snapshot = worst(lambda: mh.workloads.load(OTHER), GO119())
+    first = free_by_class(snapshot)[:2]
+    named = " and ".join(f"{nbytes / MIB:.1f} MiB in the class of {size} bytes" for nbytes, size, _ in first)
+    return (
+        f"The scenario of issue 21695 (a program that changes what it does, twice), by the same steps: "
+        f"{sample['free_slots'] / MIB:.1f} of {sample['heap_in_use'] / MIB:.1f} MiB are free slots, {named}."
+    )
+
+
+def answer():
+    """Return (text, figures)."""
+    rows, sample, snapshot = _what_helps()
+    text = (
+        paragraph(_said(sample, snapshot))
+        + "\n\n"
+        + table_text(
+            ("simulated, MiB", "peak in use", "most free slots, of in use then", "most in one class", "collections"),
+            rows,
+        )
     )
     head = ("nodes that live on", *(f"{nbytes // 1024} KiB spans" for nbytes, _ in SPANS))
-    text += "\n\nSpans of the class that cannot be given back, (1 \N{MINUS SIGN} d\N{SUPERSCRIPT LATIN SMALL LETTER N})"
-    text += " / simulated:\n\n" + table_text(head, _survivors())
+    text += "\n\nSpans of the class that cannot be given back, expected / simulated:\n\n"
+    text += f"{table_text(head, _survivors())}\n\n{paragraph(_the_other())}"
     return text, {"size-classes-sparse": mh.figures.occupancy(snapshot, name=NAME)}
