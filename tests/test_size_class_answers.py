@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT / "tools" / "classes_go"))
 import questions as measured
 import size_class_answers as tool
 from class_answers import class24, small_heaps, wasteful
+from class_answers.programs import table_text
 
 sc = mh.sizeclasses
 PAGE = ROOT / "docs" / "size-class-questions.md"
@@ -31,6 +32,15 @@ def check(*questions):
 @pytest.mark.slow
 def test_what_the_page_says_of_fragmentation_is_current():
     check("18896")
+
+
+def test_what_the_page_says_of_24_bytes_is_what_is_expected_and_some_is_simulated():
+    text = PAGE.read_text()
+    waste, newer = (class24.expected(go) for go in ("go1.19", "go1.27"))
+    names = class24.mentioned(waste)
+    assert class24.said(waste, newer, names) in text
+    for name, runs in class24.simulated(("slow-leak", "web-sessions")).items():
+        assert table_text(("",), [class24.row(name, waste[name], runs)]).splitlines()[-1] in text
 
 
 @pytest.mark.slow

@@ -4,8 +4,8 @@
     size_class_answers.py [--check] [--text] [QUESTION ...]
 
 QUESTION is one of the names in QUESTIONS; without any, all are answered.  Figures go to docs/pictures as SVG, for which
-a Chrome is needed; --text leaves them alone.  --check draws nothing: a picture says in its metadata what it was drawn
-from, and that is compared.
+a Chrome is needed; --text leaves them alone.  A picture says in its metadata what it was drawn from: one that is in step
+is not drawn again (a Chrome never draws the same bytes twice), and --check compares that and draws nothing.
 """
 
 import argparse
@@ -37,6 +37,12 @@ def facts_of(path):
     return json.loads(html.unescape(found[1])) if found else None
 
 
+def in_step(stem, figure):
+    """Return whether the picture was drawn from what the figure shows."""
+    told = facts_of(PICTURES / f"{stem}.svg")
+    return told is not None and told.get("sha256") == mh.figures.provenance(figure)["sha256"]
+
+
 def wrong(questions):
     """Return what of the page and its pictures is not what the answers say: a list of words."""
     text, found = PAGE.read_text(encoding="utf-8"), []
@@ -44,10 +50,7 @@ def wrong(questions):
         answer, figures = QUESTIONS[name].answer()
         if filled(text, MARK.format(name), answer) != text:
             found.append(f"{PAGE.name}, {name}")
-        for stem, figure in figures.items():
-            told = facts_of(PICTURES / f"{stem}.svg")
-            if told is None or told.get("sha256") != mh.figures.provenance(figure).get("sha256"):
-                found.append(f"{stem}.svg")
+        found += [f"{stem}.svg" for stem, figure in figures.items() if not in_step(stem, figure)]
     return found
 
 
@@ -57,8 +60,9 @@ def write(questions, draw):
     for name in questions:
         answer, figures = QUESTIONS[name].answer()
         text = filled(text, MARK.format(name), answer)
-        for stem, figure in figures.items() if draw else ():
-            mh.figures.export(figure, PICTURES / stem, "svg", width=WIDTH)
+        for stem, figure in figures.items():
+            if draw and not in_step(stem, figure):
+                mh.figures.export(figure, PICTURES / stem, "svg", width=WIDTH)
     with whole_file(PAGE) as out:
         out.write(text.encode())
 

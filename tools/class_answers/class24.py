@@ -54,12 +54,14 @@ def simulated(names):
     for seed in range(SEEDS):
         made = traces(seed)
         for name in names:
-            has, lacks = (_run(made[name](), t) for t in (table, without))
+            trace = made[name]()
+            has, lacks = (_run(trace, t) for t in (table, without))
             found[name].append(100 * (lacks / has - 1))
     return {name: np.array(rows) for name, rows in found.items()}
 
 
-def _row(name, waste, runs):
+def row(name, waste, runs):
+    """Return the cells of a program."""
     share, has, lacks, saved = waste
     live, use = np.median(runs, axis=0)
     low, high = runs[:, 1].min(), runs[:, 1].max()
@@ -67,29 +69,30 @@ def _row(name, waste, runs):
     return name, share_text(share, 1), share_text(has), share_text(lacks), share_text(saved), signed(live), between
 
 
-def answer():
-    """Return (text, figures)."""
-    waste, newer = expected("go1.19"), expected("go1.27")
-    names = sorted((n for n in waste if waste[n][3] >= MENTIONED), key=lambda n: -waste[n][3])
-    runs = simulated(names)
+def said(waste, newer, names):
+    """Return the answer in words; ``waste`` and ``newer`` are what is expected of Go 1.19 and 1.27."""
     mean, mean27 = (np.mean([row[3] for row in found.values()]) for found in (waste, newer))
     first = names[0]
-    text = (
+    return paragraph(
         f"**Answer.** A heap of nothing but 24-byte nodes is {nodes('go1.19'):.1f}% smaller with the class, as the "
         f"issue says; of the 20 programs `{first}` gains most, {waste[first][3]:.1f}% of its spans, {len(names)} gain "
         f"{MENTIONED}% or more, and the mean is {mean:.2f}% (with Go 1.27's layout {nodes('go1.27'):.1f}%, "
         f"{newer[first][3]:.1f}% and {mean27:.2f}%). A table without the class is legal in both versions."
     )
-    head = (
-        "go1.19, in %",
-        "objects in the class",
-        "waste with",
-        "waste without",
-        "saved",
-        "live without",
-        "peak without",
-    )
-    text = paragraph(text) + "\n\n" + table_text(head, [_row(n, waste[n], runs[n]) for n in names])
+
+
+def mentioned(waste):
+    """Return the programs that have a row, in its order."""
+    return sorted((name for name in waste if waste[name][3] >= MENTIONED), key=lambda name: -waste[name][3])
+
+
+def answer():
+    """Return (text, figures)."""
+    waste, newer = expected("go1.19"), expected("go1.27")
+    names = mentioned(waste)
+    runs = simulated(names)
+    head = ("go1.19, in %", "objects in it", "waste with", "waste without", "saved", "live without", "peak without")
+    text = f"{said(waste, newer, names)}\n\n{table_text(head, [row(n, waste[n], runs[n]) for n in names])}"
     figure = charts.bars(
         "What the class of 24 bytes saves", "expected, % of the spans that the program would need without it",
         names, {"Go 1.19": [waste[n][3] for n in names], "Go 1.27": [newer[n][3] for n in names]}, "saved, %",

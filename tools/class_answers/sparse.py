@@ -6,7 +6,6 @@ scenario's; a span with n slots is free if all n have died, which happens with p
 """
 
 import dataclasses
-import json
 
 import numpy as np
 import size_class_table
@@ -14,9 +13,8 @@ import size_class_table
 import mheaplab as mh
 from mheaplab.figures import occupancy_table
 from mheaplab.runtime.trace_events import ALLOC
-from mheaplab.workloads import Workload
 
-from .programs import GO119, MIB, ROOT, paragraph, signed, table_text
+from .programs import GO119, MIB, paragraph, signed, table_text
 
 sc = mh.sizeclasses
 NAME, OTHER, NODE = "issue-18896", "issue-21695", 96
@@ -65,37 +63,38 @@ def variants():
     }
 
 
-def spans_left(dies, pages):
-    """Return the share of the nodes' spans that are left when a share ``dies`` of the nodes has died."""
-    scenario = json.loads((ROOT / "data" / "scenarios" / f"{NAME}.json").read_text())
-    workload = Workload.from_json(scenario)
+def dying(dies):
+    """Return the scenario as a workload in which a share ``dies`` of the nodes dies, and how many nodes there are."""
+    workload = mh.workloads.read(NAME)
     first = dataclasses.replace(workload.phases[0], drop={"node": dies})
-    workload = dataclasses.replace(workload, phases=(first, *workload.phases[1:]), expectation=())
+    workload, born = dataclasses.replace(workload, phases=(first, *workload.phases[1:]), expectation=()), 0
+    for events in workload.trace().batches():
+        born += int(((events.kind == ALLOC) & (events.size == NODE) & (events.noscan == 0)).sum())
+    return workload, born
+
+
+def left_at_end(workload, pages):
+    """Return (spans of nodes, nodes) at the end of a run with spans of so many pages."""
     params = GO119(size_classes=_with_pages(pages))
     total = int(mh.simulate(workload.trace(), params).samples["event"][-1])
     # Several collections come after the deaths: by the end, the spans of the nodes have been swept.
     snapshot = mh.simulate(workload.trace(), params, snapshots=[total]).snapshot(total)
     columns = {name: np.array(values) for name, values in occupancy_table(snapshot).items()}
     row = np.flatnonzero((columns["slot_bytes"] == NODE) & ~columns["noscan"])[0]
-    born = nodes_born(workload)
-    return int(columns["spans"][row]) / (born / (pages * 8192 // NODE))
-
-
-def nodes_born(workload):
-    """Return how many nodes the scenario allocates."""
-    found = 0
-    for events in workload.trace().batches():
-        found += int(((events.kind == ALLOC) & (events.size == NODE) & (events.noscan == 0)).sum())
-    return found
+    return int(columns["spans"][row]), int(columns["in_use"][row])
 
 
 def _survivors():
-    """Return the rows of the second table."""
+    """Return the rows of the second table: expected by the share that did die in the runs, and simulated."""
     for dies in DIES:
-        row = [f"{100 * (1 - dies):g}%"]
+        workload, born = dying(dies)
+        ends = {pages: left_at_end(workload, pages) for _, pages in SPANS if pages}
+        died = 1 - ends[1][1] / born
+        row = [f"{100 * (1 - died):.2f}%"]
         for nbytes, pages in SPANS:
-            formula = f"{100 * (1 - dies ** (nbytes // NODE)):.1f}%"
-            row.append(formula if pages is None else f"{formula} / {100 * spans_left(dies, pages):.1f}%")
+            held = nbytes // NODE
+            simulated = f" / {100 * ends[pages][0] / (born / held):.1f}%" if pages else ""
+            row.append(f"{100 * (1 - died**held):.1f}%{simulated}")
         yield row
 
 

@@ -19,7 +19,7 @@ CHANGES = 10
 WORST = 8
 """Classes in the table."""
 SHOWN = "cache-fill-empty"
-"""The program of the figure: most of its objects have 500 bytes to 2 KiB."""
+"""The program of the figure: more than half of its bytes are in objects of 500 bytes to 2 KiB."""
 
 
 def raised(go):
