@@ -86,6 +86,14 @@ def mentioned(waste):
     return sorted((name for name in waste if waste[name][3] >= MENTIONED), key=lambda name: -waste[name][3])
 
 
+def picture(waste, newer, names):
+    """Return the figure."""
+    return charts.bars(
+        "What the class of 24 bytes saves", "expected, % of the spans that the program would need without it",
+        names, {"Go 1.19": [waste[n][3] for n in names], "Go 1.27": [newer[n][3] for n in names]}, "saved, %",
+    )  # fmt: skip
+
+
 def answer():
     """Return (text, figures)."""
     waste, newer = expected("go1.19"), expected("go1.27")
@@ -93,8 +101,4 @@ def answer():
     runs = simulated(names)
     head = ("go1.19, in %", "objects in it", "waste with", "waste without", "saved", "live without", "peak without")
     text = f"{said(waste, newer, names)}\n\n{table_text(head, [row(n, waste[n], runs[n]) for n in names])}"
-    figure = charts.bars(
-        "What the class of 24 bytes saves", "expected, % of the spans that the program would need without it",
-        names, {"Go 1.19": [waste[n][3] for n in names], "Go 1.27": [newer[n][3] for n in names]}, "saved, %",
-    )  # fmt: skip
-    return text, {"size-classes-24": figure}
+    return text, {"size-classes-24": picture(waste, newer, names)}
