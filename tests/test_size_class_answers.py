@@ -94,6 +94,16 @@ def test_a_raised_table_is_legal_and_costs_no_object_more(go):
             assert after <= before + 1e-9, (size, noscan[size])
 
 
+def test_the_page_s_own_code_runs():
+    sizes, noscan, _ = small_heaps.heap(4000)
+    counts, without = sc.count_sizes(sizes, noscan)
+    known = {"mh": mh, "counts": counts, "noscan": without}
+    for code in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S):
+        exec(code.replace(".show()", ""), known)  # a figure is made, and no browser opened
+    assert known["raised"].pairs == wasteful.raised("go1.19").pairs
+    assert known["few"].pairs == small_heaps.few_classes(sizes, noscan, 14).pairs
+
+
 def test_a_raised_table_cannot_be_raised_further():
     legal, fixed = sc.legal_sizes("go1.19"), sc.fixed_sizes("go1.19")
     pairs = wasteful.raised("go1.19").pairs

@@ -4,8 +4,8 @@
     size_class_answers.py [--check] [--text] [QUESTION ...]
 
 QUESTION is one of the names in QUESTIONS; without any, all are answered, in a minute or two.  Figures go to
-docs/pictures as SVG, for which a Chrome is needed; --text leaves them alone.  A picture says in its metadata what it was
-drawn from: one that is in step is not drawn again (a Chrome never draws the same bytes twice), and --check compares
+docs/pictures as SVG, for which a Chrome is needed; --text leaves them alone.  A picture says in its metadata what it
+was drawn from: one that is in step is not drawn again (a Chrome never draws the same bytes twice), and --check compares
 that and draws nothing.
 """
 
