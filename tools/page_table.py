@@ -5,6 +5,13 @@ import argparse
 END = "<!-- end of table -->"
 
 
+def filled(text, mark, table):
+    """Return the text of a page with ``table`` between ``mark`` and the end mark after it."""
+    before, rest = text.split(mark)
+    after = rest.split(END, 1)[1] if END in rest else rest
+    return f"{before}{mark}\n\n{table}\n\n{END}{after}"
+
+
 def keep_table(page, mark, table, argv, doc):
     """Rewrite the table of a page, or with ``--check`` compare it; the exit status.
 
@@ -14,9 +21,7 @@ def keep_table(page, mark, table, argv, doc):
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is out of step")
     args = parser.parse_args(argv)
     text = page.read_text()
-    before, rest = text.split(mark)
-    after = rest.split(END, 1)[1] if END in rest else rest
-    wanted = f"{before}{mark}\n\n{table()}\n\n{END}{after}"
+    wanted = filled(text, mark, table())
     if args.check:
         return int(text != wanted)
     page.write_text(wanted)
