@@ -93,3 +93,105 @@ def find_plot(page, name):
 def find_first(page, name):
     """Make the first figure with ``name`` in its id ``window.plot``, and show it."""
     page.evaluate(f"() => {{ window.plot = {PLOT.replace('{}', name)}; plot.scrollIntoView(); }}")
+
+
+SHOWN_STATE = """(root) => [...root.querySelectorAll('.js-plotly-plot')].map((plot) => JSON.stringify([
+  plot.layout.title?.text, plot.layout.title?.subtitle?.text,
+  plot.data.map((t) => [t.visible, ['x', 'y', 'z', 'text', 'source'].map((key) => {
+    const value = t[key];
+    if (value === undefined || typeof value === 'string') return value?.length + ':' + value?.slice?.(-200);
+    return Array.from(value.flat?.() ?? value).join();
+  })]),
+])).join()"""
+ROOT_OF = "(e) => { for (let n = e; n; n = n.parentElement) if (n.querySelector('.js-plotly-plot')) return n; }"
+QUIET = {"format", "step"}
+"""Controls that by design change no figure: what to save, and how far a key goes."""
+
+
+def label_of(control):
+    """Return the label of a control, which it must have."""
+    words = control.evaluate(
+        """(e) => e.getAttribute('aria-label') || e.labels?.[0]?.textContent
+             || e.closest('.widget-hbox, .jupyter-widgets')?.querySelector('.widget-label')?.textContent || ''"""
+    )
+    assert words.strip(), "a control without a label: " + control.evaluate("(e) => e.outerHTML.slice(0, 200)")
+    return words.strip()
+
+
+class Watched:
+    """The figures beside a control, and what they show."""
+
+    def __init__(self, page, control):
+        self.page, self.root = page, control.evaluate_handle(ROOT_OF)
+        self.before = self.root.evaluate(SHOWN_STATE)
+
+    def changes(self, words):
+        """Wait until the figures show something else."""
+        self.page.wait_for_function(
+            f"([root, before]) => ({SHOWN_STATE})(root) !== before", arg=[self.root, self.before], timeout=60_000
+        )
+        assert self.root.evaluate(SHOWN_STATE) != self.before, words
+
+
+def _moves_of_slider(page, handle):
+    """Yield what moves a slider: by keys, by the mouse."""
+
+    def by_keys():
+        low, now = (float(handle.get_attribute(f"aria-value{end}")) for end in ("min", "now"))
+        handle.focus()
+        for _ in range(3):
+            page.keyboard.press("ArrowLeft" if now > low else "ArrowRight")
+
+    def by_mouse():
+        handle.scroll_into_view_if_needed()
+        box, bar = (
+            handle.bounding_box(),
+            handle.evaluate("(e) => e.closest('.noUi-base').getBoundingClientRect().toJSON()"),
+        )
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        middle = bar["x"] + bar["width"] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + (-bar["width"] / 4 if x > middle else bar["width"] / 4), y, steps=4)
+        page.mouse.up()
+
+    return by_keys, by_mouse
+
+
+def _moves_of_list(page, select):
+    """Yield what chooses from a list: by keys, by picking."""
+
+    def by_keys():
+        index, count = select.evaluate("(e) => [e.selectedIndex, e.options.length]")
+        select.focus()
+        page.keyboard.press("ArrowDown" if index < count - 1 else "ArrowUp")
+
+    def by_picking():
+        index, count = select.evaluate("(e) => [e.selectedIndex, e.options.length]")
+        select.select_option(index=(index + 1) % count)
+
+    return by_keys, by_picking
+
+
+def move_every_control(page, quiet=frozenset()):
+    """Move each slider and list of the notebook by keyboard and by mouse; the figures beside it must follow.
+
+    Returns the labels of what was moved.  ``quiet`` are labels that, in this notebook, may leave figures as they are.
+    """
+    moved = []
+    controls = page.locator(".jp-OutputArea-output .noUi-handle, .jp-OutputArea-output select")
+    for k in range(controls.count()):
+        control = controls.nth(k)
+        if not control.is_visible():
+            continue
+        label = label_of(control)
+        if label in QUIET | quiet:
+            continue
+        make = _moves_of_list if control.evaluate("(e) => e.tagName") == "SELECT" else _moves_of_slider
+        for move in make(page, control):
+            page.wait_for_timeout(600)  # what the last move asked for at rest is drawn
+            watched = Watched(page, control)
+            move()
+            watched.changes(f"{label}, {move.__name__}")
+        moved.append(label)
+    return moved

@@ -58,6 +58,7 @@ class Explorer(ipw.VBox):
         head = top or [ipw.HBox(list(self.controls.values()), layout=ipw.Layout(flex_flow="row wrap"))]
         lines = [ipw.HBox([self.busy, self.status]), self.error]
         super().__init__([*head, *lines, *rows], layout=ipw.Layout(width="100%"))
+        self.add_class("mheaplab-explorer")
         for control in self.controls.values():
             control.observe(self._changed, "value")
 

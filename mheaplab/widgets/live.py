@@ -241,6 +241,9 @@ class ExportButtons(anywidget.AnyWidget):
 
     Nothing is needed on the server.  The figure is found by ``layout.meta.export_id``.  Since figures in a box neither
     know its width when they are first drawn nor hear when it changes, the buttons also tell those that are ``fitted``.
+
+    They also keep the keys that are pressed in the box (``mheaplab-explorer``) from JupyterLab, which takes arrows,
+    Enter and letters for itself while a notebook is not edited: lists and buttons would not get them.
     """
 
     _esm = """
@@ -257,6 +260,12 @@ class ExportButtons(anywidget.AnyWidget):
           else if (tries) setTimeout(() => watch(id, tries - 1), 100);
         };
         for (const id of model.get("fitted")) watch(id, 300);
+        const keepKeys = (tries) => {
+          const box = el.closest(".mheaplab-explorer");
+          if (box) box.addEventListener("focusin", (event) => (event.target.dataset.lmSuppressShortcuts = "true"));
+          else if (tries) setTimeout(() => keepKeys(tries - 1), 100);
+        };
+        keepKeys(100);
         for (const format of ["svg", "png"]) {
           const button = document.createElement("button");
           button.textContent = "Download " + format.toUpperCase();
