@@ -5,7 +5,7 @@ from pathlib import Path
 
 import ipywidgets as ipw
 
-from ..figures import export, heap_map, heapmap, map_frame, occupancy
+from ..figures import export, heap_map, map_frame, occupancy, page_hover
 from ..figures.units import bytes_text, count_text
 from ..replay import snapshots
 from .explorer import Explorer, line
@@ -127,12 +127,12 @@ class CaseExplorer(Explorer):
     def _look_closer(self, *_ranges):
         """Give the part of a large heap that is zoomed into hover texts of single pages."""
         height, width = self.frame.shape
-        if height * width <= heapmap.HOVER_PAGES or not self.heap.zoomed:
+        if height * width <= page_hover.HOVER_PAGES or not self.heap.zoomed:
             return
         x, y = self.heap.layout.xaxis.range, self.heap.layout.yaxis.range
         window = (int(min(y)), int(max(y)) + 2, int(min(x)), int(max(x)) + 2)
         with self.heap.batch_update():
-            self.heap.data[1].update(heapmap.hover_cells(self.snapshot, self.frame, window))
+            self.heap.data[1].update(page_hover.hover_cells(self.snapshot, self.frame, window))
 
     # ------------------------------------------------------------------------------------------ export
 
