@@ -43,10 +43,10 @@ ARENA_PAGES = ARENA_BYTES // int(PAGE_SIZE)
 MAX_MOMENTS = 1000
 MAX_ALL_PAGES = 1 << 22
 """Pages of all snapshots together: some 300 MB."""
-NO_TYPE = "no type (strings, bytes)"
+NO_TYPE = "no type (raw bytes)"
 """What the runtime allocates without a type: the bytes of strings, and buffers that hold no pointers."""
 STATE_NAMES = (
-    "beyond all spans so far", None, "in no span", None, *PAGE_STATE_NAMES[PAGE_SCAN : PAGE_LARGE + 1], None,
+    "outside of all spans so far", None, "in no span", None, *PAGE_STATE_NAMES[PAGE_SCAN : PAGE_LARGE + 1], None,
     "stacks and the runtime's own",
 )  # fmt: skip
 
@@ -97,7 +97,7 @@ class _Album:
         self.sizes = record["class_to_size"][:classes].astype(np.int64)
         self.nelems = class_objects(self.sizes, record["class_to_allocnpages"][:classes], record).astype(np.int64)
         self.arenas = np.zeros(0, np.int64)  # numbers of the arenas in which there was a span
-        self.grown = {}  # by arena, the pages up to the last that was in a span
+        self.first, self.grown = 1 << 60, {}  # the first page that was in a span; by arena, the pages up to the last
         self.pages, self.last = 0, -1
         self.taken, self.kinds = [], []
 
@@ -139,7 +139,7 @@ class _Album:
         return spans
 
     def _pages(self, spans):
-        """Return the states of pages in no span, for all arenas up to now: free up to the last that was in one."""
+        """Return the states of all arenas' pages in no span: free between the first and the last ever in one."""
         first = spans["base"].astype(np.int64) // int(PAGE_SIZE)
         end = first + spans["npages"]
         last = (end - 1) // ARENA_PAGES
@@ -148,12 +148,13 @@ class _Album:
         self.pages += len(self.arenas) * ARENA_PAGES
         if self.pages > MAX_ALL_PAGES:
             self._refuse()
+        self.first = min(self.first, int(first.min(initial=self.first)))
         pages = np.zeros((len(self.arenas), ARENA_PAGES), np.uint8)
         for k, arena in enumerate(self.arenas.tolist()):
             below = end[(first < (arena + 1) * ARENA_PAGES) & (end > arena * ARENA_PAGES)]
             grown = max(self.grown.get(arena, 0), min(int(below.max(initial=0)) - arena * ARENA_PAGES, ARENA_PAGES))
             self.grown[arena] = grown
-            pages[k, :grown] = PAGE_FREE
+            pages[k, max(self.first - arena * ARENA_PAGES, 0) : grown] = PAGE_FREE
         return pages
 
     def _refuse(self):

@@ -11,15 +11,23 @@ import struct
 import zlib
 
 import numpy as np
-import plotly.graph_objects as go
 
-from ..snapshot import PAGE_RESERVED, PAGE_STATE_NAMES
+from ..snapshot import PAGE_RESERVED, PAGE_SCAVENGED
 from . import theme as look
-from .export import attach, digest
-from .page_colors import CODES, COLORS, NOTHING, legend_entries, palette
+from .export import digest
+from .page_colors import CODES, NOTHING, check_color, legend_entries, palette
 from .page_frame import PAGE_BYTES, ROW_BYTES, ROW_PAGES, map_frame, place
 from .page_hover import hover_cells
+from .runs import Picture
 from .units import address_text, bytes_text, plural
+
+NOTES = {
+    "state": "; fainter: pages of a span after its first",
+    "age": "; colour: age of the middle object of a span",
+    "oldest": "; colour: age of the oldest object of a span",
+    "type": "; colour: type of most objects of a span",
+}
+"""What the title of the axis says of a colouring beside the legend."""
 
 
 def png_indexed(codes, palette):
@@ -84,8 +92,11 @@ def subtitle(snapshot, frame):
     if count == 0:
         return "the heap is empty: no arena yet"
     mapped = bytes_text(int((snapshot.pages != PAGE_RESERVED).sum()) * PAGE_BYTES)
-    text = f"{mapped} mapped in {plural(count, 'arena')} of {bytes_text(frame.arena_bytes)}"
-    if frame.cropped:
+    words = "mapped" if snapshot.state_names[PAGE_SCAVENGED] else "from the first span to the last,"
+    text = f"{mapped} {words} in {plural(count, 'arena')} of {bytes_text(frame.arena_bytes)}"
+    if frame.skipped:
+        text += "; the rest of it is not drawn"
+    elif frame.cropped:
         text += f"; the last {bytes_text(frame.cropped)}, only reserved, are not drawn"
     return text
 
@@ -93,7 +104,7 @@ def subtitle(snapshot, frame):
 def _axes(frame, color):
     """Return the layout of the two axes."""
     height, width = frame.shape
-    note = "; fainter: pages of a span after its first" if color == "state" else ""
+    note = NOTES.get(color, "")
     x = {"range": [-0.5, width - 0.5], "showgrid": False, "constrain": "domain"}
     y = {"range": [height - 0.5, -0.5], "showgrid": False, "scaleanchor": False}
     y["tickfont"] = {"family": look.MONO, "size": 10}
@@ -109,7 +120,7 @@ def _axes(frame, color):
     elif len(frame.arenas) == 1:
         every = max(1, frame.rows // 16)
         y["tickvals"] = list(range(0, frame.rows, every))
-        y["ticktext"] = [address_text(frame.arenas[0] + r * ROW_BYTES) for r in y["tickvals"]]
+        y["ticktext"] = [address_text(frame.arenas[0] + (frame.skipped + r) * ROW_BYTES) for r in y["tickvals"]]
     else:
         every = max(1, -(-frame.band_rows // 16))
         first = range(0, len(frame.arenas), frame.columns * every)
@@ -131,12 +142,27 @@ def run_table(snapshot):
     columns = {
         "address": [address_text(a) for a in base.tolist()],
         "pages": length.tolist(),
-        "state": [PAGE_STATE_NAMES[s] for s in state[first].tolist()],
+        "state": [snapshot.state_names[s] for s in state[first].tolist()],
     }
     row = owner[first]
     for name in ("span_class", "elemsize", "nelems", "alloc_count"):
         values = snapshot.spans[name][np.maximum(row, 0)].tolist() if len(snapshot.spans) else [0] * len(row)
         columns[name] = ["" if r < 0 else v for r, v in zip(row.tolist(), values, strict=True)]
+    return columns | (_resident_columns(snapshot, row) if snapshot.residents is not None else {})
+
+
+def _resident_columns(snapshot, row):
+    """Return who lives in the spans ``row``, -1 for none: objects, ages in bytes allocated since, type."""
+    lives, spans = snapshot.residents, np.maximum(row, 0)
+    alive = row >= 0
+    alive[alive] = lives.spans["objects"][row[alive]] > 0
+    columns = {"alive": np.where(alive, lives.spans["objects"][spans], 0).tolist() if len(lives.spans) else []}
+    for which in ("oldest", "middle"):
+        age = lives.age(which)[spans].tolist() if len(lives.spans) else []
+        columns[f"{which}_age"] = [v if there else "" for v, there in zip(age, alive.tolist(), strict=False)]
+    if lives.types:
+        kind = lives.spans["kind"][spans].tolist()
+        columns["type"] = [lives.types[k] if there else "" for k, there in zip(kind, alive.tolist(), strict=True)]
     return columns
 
 
@@ -146,9 +172,11 @@ def heap_map(snapshot, color="state", *, theme="light", frame=None, name=""):
     Parameters
     ----------
     snapshot : Snapshot
-    color : {"state", "class", "occupancy"}
+    color : {"state", "class", "occupancy", "age", "oldest", "type"}
         What colour stands for: what a page is used for (the first page of a span in full colour, the others fainter);
-        the span class, from small to large, blue with pointers and orange without; the share of slots in use.
+        the span class, from small to large, blue with pointers and orange without; the share of slots in use.  With
+        ``residents`` in the snapshot also: how many bytes have been allocated since the object in the middle of a span
+        was born, or the oldest that is alive; the type of most of its objects, where types are known.
     theme : {"light", "dark"}
     frame : MapFrame, optional
         Where to draw which arena.  Default: that of this snapshot; give that of the run's last snapshot to draw several
@@ -163,11 +191,15 @@ def heap_map(snapshot, color="state", *, theme="light", frame=None, name=""):
     Raises
     ------
     ValueError
-        If ``color`` or ``theme`` is none of these.
+        If ``color`` or ``theme`` is none of these, or the snapshot cannot be coloured so.
     """
+    return heap_map_picture(snapshot, color, theme=theme, frame=frame, name=name).figure()
+
+
+def heap_map_picture(snapshot, color="state", *, theme="light", frame=None, name=""):
+    """Return the same as a Picture, for a live figure."""
     look.check_theme(theme)
-    if color not in COLORS:
-        raise ValueError(f"color = {color!r} is outside its legal range: one of {', '.join(COLORS)}")
+    check_color(snapshot, color)
     frame = frame or map_frame(snapshot)
     codes = place(frame, snapshot, CODES[color](snapshot), NOTHING)
     image = {"type": "image", "source": png_indexed(codes, palette(color, theme)), "hoverinfo": "skip", "name": "pages"}
@@ -192,7 +224,11 @@ def heap_map(snapshot, color="state", *, theme="light", frame=None, name=""):
         legend_width=214,
     )
     layout |= _axes(frame, color) | {"annotations": band_labels(snapshot, frame, theme)}
-    figure = go.Figure([image, cells, *(look.swatch(*entry) for entry in entries)], layout)
-    facts = {"figure": "heap map", "color": color, "event": snapshot.event}
-    facts["sha256"] = digest(snapshot.pages, snapshot.spans)
-    return attach(figure, lambda: run_table(snapshot), facts)
+
+    def facts():
+        shown = {"figure": "heap map", "color": color, "event": snapshot.event}
+        lives = () if snapshot.residents is None else (snapshot.residents.spans,)
+        return shown | {"sha256": digest(snapshot.pages, snapshot.spans, *lives)}
+
+    traces = [image, cells, *(look.swatch(*entry) for entry in entries)]
+    return Picture(traces, layout, lambda: run_table(snapshot), facts)

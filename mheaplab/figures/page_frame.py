@@ -38,6 +38,8 @@ class MapFrame:
         Empty rows above each band, room for its label.
     row_pixels : float
         Height of a row in the picture.
+    skipped : int
+        Rows of a single arena that are not drawn before ``rows``: Go 1.26 and later begin somewhere in it.
     """
 
     arena_bytes: int
@@ -46,6 +48,7 @@ class MapFrame:
     columns: int
     gap: int
     row_pixels: float
+    skipped: int = 0
 
     @property
     def band_rows(self):
@@ -85,9 +88,9 @@ def map_frame(snapshot):
     arenas = tuple(int(a) for a in snapshot.arenas)
     if count <= 1:
         grown = np.flatnonzero(snapshot.pages != PAGE_RESERVED)
-        chunks = int(grown[-1]) // (CHUNK_ROWS * ROW_PAGES) + 1 if len(grown) else 1
-        rows = min(rows, chunks * CHUNK_ROWS)
-        return MapFrame(snapshot.arena_bytes, arenas, rows, 1, 0, min(26.0, 420 / rows))
+        first, last = (int(grown[k]) // (CHUNK_ROWS * ROW_PAGES) for k in (0, -1)) if len(grown) else (0, 0)
+        rows = min(rows, (last + 1) * CHUNK_ROWS) - first * CHUNK_ROWS
+        return MapFrame(snapshot.arena_bytes, arenas, rows, 1, 0, min(26.0, 420 / rows), first * CHUNK_ROWS)
     columns = 1
     while columns < 16 and -(-count // columns) * (rows + 6) > 0.8 * columns * (ROW_PAGES + BAND_GAP) and count > 2:
         columns += 1
@@ -100,11 +103,11 @@ def map_frame(snapshot):
 def place(frame, snapshot, values, nothing):
     """Return ``values`` (a row per arena of ``snapshot``) laid out on the grid of ``frame``, elsewhere ``nothing``."""
     grid = np.full(frame.shape, nothing, values.dtype)
-    drawn = frame.rows * ROW_PAGES
+    drawn = slice(frame.skipped * ROW_PAGES, (frame.skipped + frame.rows) * ROW_PAGES)
     row_of = {int(base): k for k, base in enumerate(snapshot.arenas)}
     for k, base in enumerate(frame.arenas):
         if base in row_of:
             y, x = frame.origin(k)
-            block = values[row_of[base], :drawn].reshape(frame.rows, ROW_PAGES)
+            block = values[row_of[base], drawn].reshape(frame.rows, ROW_PAGES)
             grid[y : y + frame.rows, x : x + ROW_PAGES] = block
     return grid

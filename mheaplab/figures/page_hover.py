@@ -4,9 +4,12 @@ A cell per page as long as there are few, else one per 4 MiB or more; whoever zo
 window.
 """
 
+import html
+
 import numpy as np
 
 from ..snapshot import PAGE_LARGE, PAGE_STATE_NAMES
+from .page_colors import type_text
 from .page_frame import BAND_GAP, CHUNK_ROWS, PAGE_BYTES, ROW_BYTES, ROW_PAGES, place
 from .units import address_text, bytes_text, count_text, plural, slot_text
 
@@ -19,12 +22,31 @@ def _span_text(snapshot, k):
     """Return the lines of a hover text that tell about span ``k``."""
     span = snapshot.spans[k]
     text = f"span of {plural(span['npages'], 'page')} at {address_text(span['base'])}"
-    if span["state"] == PAGE_LARGE:
-        return f"{text}<br>one object in {bytes_text(int(span['elemsize']))}"
     if span["elemsize"] == 0:
         return text
-    use = f"{count_text(span['alloc_count'])} of {plural(span['nelems'], 'slot')}"
-    return f"{text}<br>size class {int(span['span_class']) >> 1}: {use} of {slot_text(int(span['elemsize']))} in use"
+    if span["state"] == PAGE_LARGE:
+        text += f"<br>one object in {bytes_text(int(span['elemsize']))}"
+    else:
+        use = f"{count_text(span['alloc_count'])} of {plural(span['nelems'], 'slot')}"
+        text += f"<br>size class {int(span['span_class']) >> 1}: {use} of {slot_text(int(span['elemsize']))} in use"
+    return text if snapshot.residents is None else f"{text}<br>{_resident_text(snapshot.residents, k)}"
+
+
+def _resident_text(lives, k):
+    """Return the lines of a hover text that tell who lives in span ``k``."""
+    row = lives.spans[k]
+    if not row["objects"]:
+        return "no object alive"
+    ages = {}
+    for which in ("oldest", "middle"):
+        least = "at least " if row[which] < 0 else ""
+        ages[which] = f"{least}{bytes_text(lives.clock - max(int(row[which]), 0))} ago"
+    text = f"alive {count_text(row['objects'])}: oldest born {ages['oldest']}"
+    if row["objects"] > 1:
+        text += f", middle {ages['middle']}"
+    if row["kind"] >= 0:
+        text += f"<br>{count_text(row['of_kind'])} of them: {html.escape(type_text(lives.types[row['kind']], 60))}"
+    return text
 
 
 def _page_cells(snapshot, frame, window):
@@ -43,7 +65,7 @@ def _page_cells(snapshot, frame, window):
             continue
         arena, within = divmod(page, per_arena)
         address = int(snapshot.arenas[arena]) + within * PAGE_BYTES
-        lines = [f"page {address_text(address)}", PAGE_STATE_NAMES[state[page]]]
+        lines = [f"page {address_text(address)}", snapshot.state_names[state[page]]]
         if owner[page] >= 0:
             lines.append(spans[int(owner[page])])
         texts.append("<br>".join(lines))
@@ -69,13 +91,13 @@ def _block_cells(snapshot, frame):
         down, across = divmod(k, frame.columns)
         pages = snapshot.pages[row_of[base]]
         for j, first in enumerate(range(0, frame.rows, step)):
-            block = pages[first * ROW_PAGES : (first + step) * ROW_PAGES]
-            address = base + first * ROW_BYTES
+            block = pages[(frame.skipped + first) * ROW_PAGES : (frame.skipped + first + step) * ROW_PAGES]
+            address = base + (frame.skipped + first) * ROW_BYTES
             lines = [f"{bytes_text(len(block) * PAGE_BYTES)} from {address_text(address)}"]
             counts = np.bincount(block, minlength=len(PAGE_STATE_NAMES))
             for state in np.argsort(-counts, kind="stable")[:5].tolist():
                 if counts[state]:
-                    lines.append(f"{PAGE_STATE_NAMES[state]}: {bytes_text(int(counts[state]) * PAGE_BYTES)}")
+                    lines.append(f"{snapshot.state_names[state]}: {bytes_text(int(counts[state]) * PAGE_BYTES)}")
             text[down * len(heights) + len(above) + j, 2 * across] = "<br>".join(lines)
     return _cells(edges_x, edges_y, text)
 
