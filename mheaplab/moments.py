@@ -4,6 +4,7 @@ Whoever moves a slider cannot wait for a replay, so all pictures are taken befor
 how large one is: together they take at most ``MOST_BYTES``.
 """
 
+import dataclasses
 from dataclasses import dataclass, field
 
 from .case import Case
@@ -80,7 +81,7 @@ def moments_of(source, params=None, *, moments=100, name=""):
     moments : int
         How many, 1 to 1,000; fewer if they would take more than 512 MiB together.
     name : str
-        For snapshots: what the heap is called.
+        What the heap is called.  Default: the name of the case or the trace.
 
     Raises
     ------
@@ -95,7 +96,8 @@ def moments_of(source, params=None, *, moments=100, name=""):
         return Moments(name or "heap", source[-1].event, tuple(source), None, code)
     if not isinstance(moments, int) or not 1 <= moments <= MOST_MOMENTS:
         raise ValueError(f"moments = {moments!r} is outside its legal range: 1 to {MOST_MOMENTS:,}")
-    return (_of_case if isinstance(source, Case) else _of_trace)(source, params, moments)
+    found = (_of_case if isinstance(source, Case) else _of_trace)(source, params, moments)
+    return dataclasses.replace(found, name=name or found.name)
 
 
 def _of_case(case, params, moments):

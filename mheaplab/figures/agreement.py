@@ -1,5 +1,7 @@
 """agreement: how far a prediction agrees with what Go did; heap_over_time: the heap's accounts from event to event."""
 
+import dataclasses
+
 import numpy as np
 import plotly.graph_objects as go
 
@@ -162,6 +164,12 @@ def heap_over_time_picture(snapshots, *, theme="light", name="", at=None):
     table = {"event": events.tolist(), **{text: v.tolist() for text, v in values.items()}}
     facts = {"figure": "heap over time", "sha256": digest(events, *values.values())}
     return Picture(traces, layout, lambda: table, lambda: facts)
+
+
+def with_mark(picture, at):
+    """Return the Picture of a heap over time with the line at another event."""
+    *areas, old = picture.traces
+    return dataclasses.replace(picture, traces=[*areas, _mark(at, old["y"][1])])
 
 
 def _mark(at, top):

@@ -196,8 +196,8 @@ def heap_map(snapshot, color="state", *, theme="light", frame=None, name=""):
     return heap_map_picture(snapshot, color, theme=theme, frame=frame, name=name).figure()
 
 
-def heap_map_picture(snapshot, color="state", *, theme="light", frame=None, name=""):
-    """Return the same as a Picture, for a live figure."""
+def heap_map_picture(snapshot, color="state", *, theme="light", frame=None, name="", hover=True):
+    """Return the same as a Picture, for a live figure; without ``hover`` its texts are left out, which take longest."""
     look.check_theme(theme)
     check_color(snapshot, color)
     frame = frame or map_frame(snapshot)
@@ -211,7 +211,7 @@ def heap_map_picture(snapshot, color="state", *, theme="light", frame=None, name
         "showscale": False,
         "opacity": 0,
     }
-    cells |= hover_cells(snapshot, frame)
+    cells |= hover_cells(snapshot, frame) if hover else {}
     entries = legend_entries(snapshot, color, theme)
     title = f"Heap map{' of ' + name if name else ''} after {plural(snapshot.event, 'event')}"
     layout = look.frame_layout(

@@ -29,6 +29,11 @@ class MapFigure(LiveFigure):
         self.redraw(figure)
         self._look_closer()
 
+    def draft(self, picture, snapshot, brush):
+        """Show the map of another moment as ``sketch`` does; its hover texts come with ``show``."""
+        self._shown = snapshot
+        self.sketch(picture, brush)
+
     def _look_closer(self, *_ranges):
         """Give the part of a large heap that is zoomed into hover texts of single pages."""
         height, width = self._frame.shape

@@ -1,7 +1,8 @@
 """time_explorer: a slider and a play button through the moments of a run, over its heap map and its heap over time.
 
 All moments are taken before (``mheaplab/moments.py``), so a step only draws: the picture of the map goes to the browser
-as one small image, and below it only the line that marks the moment moves, which the brush paints into the plot.
+as one small image, and below it only the line that marks the moment moves.  While the slider moves or plays, the brush
+paints both into the plots; when it rests, plotly draws, and hover texts are those of the moment.
 """
 
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import ipywidgets as ipw
 
 from ..figures import map_frame
-from ..figures.agreement import heap_over_time_picture
+from ..figures.agreement import heap_over_time_picture, with_mark
 from ..figures.heapmap import heap_map_picture
 from ..figures.units import bytes_text, count_text
 from ..moments import moments_of
@@ -58,6 +59,8 @@ class TimeExplorer(Explorer):
         self.frame = map_frame(shots[-1])
         self.snapshot = shots[start]
         self.brush, self.settle = Brush(), Settle(self._settled)
+        more = {"theme": self.theme, "name": moments.name}
+        self._over_time = heap_over_time_picture(shots, at=self.snapshot.event, **more)
         self._make_controls(start + 1, color)
         self.live = {
             "heap-map": MapFigure(self._map(), f"{moments.name}-heap-map", self.snapshot, self.frame),
@@ -93,24 +96,24 @@ class TimeExplorer(Explorer):
 
     # ------------------------------------------------------------------------------------------ what is shown
 
-    def _map(self):
-        more = {"theme": self.theme, "name": self.moments.name}
+    def _map(self, hover=True):
+        more = {"theme": self.theme, "name": self.moments.name, "hover": hover}
         return heap_map_picture(self.snapshot, self.color.value, frame=self.frame, **more)
 
     def _curve(self):
-        more = {"theme": self.theme, "name": self.moments.name}
-        return heap_over_time_picture(self.moments.snapshots, at=self.snapshot.event, **more)
+        return with_mark(self._over_time, self.snapshot.event)
 
     def _show(self, moment, color):
         """Draw a moment; what the brush has painted becomes part of the figure when the slider rests."""
         self.settle.cancel()
         self.snapshot = self.moments.snapshots[moment - 1]
-        self.live["heap-map"].show(self._map(), self.snapshot)
+        self.live["heap-map"].draft(self._map(hover=False), self.snapshot, self.brush)
         self.live["over-time"].sketch(self._curve(), self.brush)
         self._say()
         self.settle.ask()
 
     def _settled(self):
+        self.live["heap-map"].show(self._map(), self.snapshot)
         self.live["over-time"].redraw(self._curve())
         self.code_box.code = self.code()
         self.save_row.rename()
@@ -173,7 +176,7 @@ def time_explorer(
     folder : str or os.PathLike
         Where the export button writes.
     name : str
-        For snapshots: what the heap is called.
+        What the heap is called.  Default: the name of the case or the trace.
 
     Returns
     -------
