@@ -136,10 +136,11 @@ def _page_states(state, arena, arena_bytes):
     for low, high in state.tables["in_use"][: int(state.h.in_use_len)][["base_addr", "limit"]].tolist():
         known[max(low - arena, 0) >> 13 : max(min(high - arena, arena_bytes), 0) >> 13] = True
     pages = np.where(known, np.where(scavenged, PAGE_SCAVENGED, PAGE_FREE), PAGE_RESERVED).astype(np.uint8)
-    for p in state.h.allp:
-        offset = int(p.pcache.base_addr) - arena
-        if p.pcache.cache != 0 and 0 <= offset < arena_bytes:
-            word = np.array([p.pcache.cache], "<u8").view(np.uint8)
+    caches = state.h.allp["pcache"]
+    for k in np.flatnonzero(caches["cache"]).tolist():
+        offset = int(caches["base_addr"][k]) - arena
+        if 0 <= offset < arena_bytes:
+            word = np.array([caches["cache"][k]], "<u8").view(np.uint8)
             owned = np.unpackbits(word, bitorder="little").astype(bool)
             pages[(offset >> 13) + np.flatnonzero(owned)] = PAGE_CACHED
     return pages

@@ -284,7 +284,7 @@ def moved(page, change, what=MAP):
 
 
 def test_heap_through_time(lab, folder):
-    """Notebook 04: moments by keyboard, mouse and play, colour by list; the line follows; picture and files are saved."""
+    """Notebook 04: moments by keyboard, mouse and play, colour by list; the line follows; files are saved."""
     with opened(f"{lab}04_heap_through_time.ipynb", chrome()) as page:
         find_plot(page, "orders-event-71258-type-over-time")
         page.evaluate("window.other = plot")
@@ -301,10 +301,11 @@ def test_heap_through_time(lab, folder):
         page.wait_for_function(f"(last) => {MARKED} < last", arg=last)
         moved(page, lambda: drag(page, slider, -200))
         texts = page.evaluate("plot.data[1].text.flat().join()")
-        moved(page, lambda: page.get_by_title("Play").last.click(), TITLE)
+        play = page.locator(".widget-play").last.locator("button").first
+        moved(page, play.click, TITLE)
         seen = page.evaluate(TITLE)
         page.wait_for_function(f"(seen) => {TITLE} !== seen", arg=seen)
-        page.get_by_title("Pause").last.click()
+        play.click()
         # At rest plotly has drawn all of it: the texts of hovers, and the line at the event of the title.
         page.wait_for_function("(texts) => plot.data[1].text.flat().join() !== texts", arg=texts)
         page.wait_for_function(f"{TITLE}.includes('after ' + {MARKED}.toLocaleString('en-US') + ' events')")
