@@ -13,6 +13,7 @@ from .case import Case, load_case
 from .compare import Agreement, compare
 from .data import data_path
 from .errors import FormatError, GoError, GoThrow, InvariantError
+from .go_snapshots import go_snapshots
 from .heap import Heap
 from .histograms import Histogram, read_histogram
 from .metrics import METRICS, summary
@@ -52,6 +53,7 @@ __all__ = [
     "compare",
     "data_path",
     "figures",
+    "go_snapshots",
     "load_case",
     "load_result",
     "read_histogram",

@@ -4,6 +4,7 @@ Everything comes from the events: the truth file is not looked at.  The events g
 which tables grow, the span log is emptied, progress is shown and an interrupt is noticed.
 """
 
+import dataclasses
 import time
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from .case import COLUMNS, Case, make_events, write_npz
 from .errors import FormatError, InvariantError
+from .residents import CaseResidents
 from .runtime.mpagealloc import Throw
 from .runtime.mstats import read_memstats
 from .runtime.run import BadEvent, Results, run_events
@@ -227,7 +229,7 @@ def replay(case, *, params=None, check=0, progress=None):
     return Prediction(case, out.addr, out.scav, out.needzero, driver.spans(), memstats, stats_at, left, seconds)
 
 
-def snapshots(case, at, *, params=None):
+def snapshots(case, at, *, params=None, residents=False):
     """Return the heap of a case after each of the given numbers of events.
 
     Parameters
@@ -236,6 +238,8 @@ def snapshots(case, at, *, params=None):
     at : iterable of int
         Numbers of events, 0 to ``len(case)``, in any order.
     params : HeapParams, optional
+    residents : bool
+        Whether each snapshot also has its ``residents``: who lives in which span, and how old they are.
 
     Returns
     -------
@@ -253,7 +257,10 @@ def snapshots(case, at, *, params=None):
             raise ValueError(f"at = {k} is outside its legal range: 0 to {len(case)} events")
     driver = _Driver(case, params, 0)
     taken = {}
+    lives = CaseResidents(case) if residents else None
     for k in sorted(set(wanted)):
         driver.run_to(k)
         taken[k] = take_snapshot(driver.state, k, read_memstats(driver.state.h))
+        if lives is not None:
+            taken[k] = dataclasses.replace(taken[k], residents=lives.at(k, driver.out.addr, taken[k].spans))
     return [taken[k] for k in wanted]

@@ -10,6 +10,7 @@ stride begins small and doubles when there are twice as many samples as asked fo
 """
 
 import contextlib
+import dataclasses
 import os
 import time
 
@@ -22,6 +23,7 @@ from .errors import FormatError, InvariantError
 from .interrupts import Interrupts
 from .params import HeapParams
 from .progress import ProgressBar
+from .residents import TraceResidents
 from .results import CYCLE_TYPE, SAMPLE_TYPE, Result, provenance_of
 from .runtime.mpagealloc import Throw
 from .runtime.mstats import read_memstats
@@ -47,7 +49,7 @@ MAX_SAMPLES = 1_000_000
 class _Run:
     """One run: the heap, the rows so far, and the loop over batches."""
 
-    def __init__(self, name, params, samples, total):
+    def __init__(self, name, params, samples, total, residents=False):
         self.name, self.wanted, self.total = name, samples, total
         self.state = HeapState(params.to_record(), SIM_ROOM, params.occupied)
         h = self.h = self.state.h
@@ -58,6 +60,7 @@ class _Run:
         with np.errstate(all="ignore"):
             sim_init(h, np.int64(params.memory_limit), np.int64(stride))
         self.samples, self.cycles, self.snapshots = [], [], {}
+        self.residents = TraceResidents() if residents else None
         self.rows = 0
 
     @property
@@ -67,15 +70,22 @@ class _Run:
 
     def apply(self, events, check, stops):
         """Apply a batch of events, with a snapshot before each number of events in ``stops``."""
-        base, n = self.done, len(events.kind)
+        base, n, start = self.done, len(events.kind), 0
         for stop in sorted({k - base for k in stops if base < k < base + n} | {n}):
             self._apply_to(events, stop, check, base)
+            if self.residents is not None:
+                self.residents.take(events, start, stop)
+            start = stop
             if base + stop in stops:
                 self.snapshot(base + stop)
 
     def snapshot(self, event):
         """Take a picture of the heap after ``event`` events."""
-        self.snapshots[event] = take_snapshot(self.state, event, read_memstats(self.h))
+        taken = take_snapshot(self.state, event, read_memstats(self.h))
+        if self.residents is not None:
+            objects = self.state.tables["objects"]
+            taken = dataclasses.replace(taken, residents=self.residents.at(objects, taken.spans))
+        self.snapshots[event] = taken
 
     def _apply_to(self, events, stop, check, base):
         at, tries = self.done - base, 0
@@ -149,6 +159,10 @@ class _Run:
         # Marking that was still going on when the trace ended is no collection.
         self.cycles.append(cycles[cycles["end_event"] >= 0].astype(CYCLE_TYPE))
         samples = np.concatenate(self.samples)
+        for event, taken in self.snapshots.items():
+            if taken.residents is not None:  # only now is known how much the run has allocated
+                lives = dataclasses.replace(taken.residents, longest=self.residents.clock)
+                self.snapshots[event] = dataclasses.replace(taken, residents=lives)
         h = self.h
         histograms = {"swept_pages": h.sim.swept_histogram.copy(), "stall_ns": h.sim.stall_histogram.copy()}
         return samples, np.concatenate(self.cycles), histograms
@@ -202,7 +216,9 @@ def _check_contradictions(params):
         )
 
 
-def simulate(trace, params=None, *, samples=2000, seed=0, snapshots=(), check=0, progress=None, out=None):
+def simulate(
+    trace, params=None, *, samples=2000, seed=0, snapshots=(), residents=False, check=0, progress=None, out=None
+):
     """Run the twin by itself on a program's allocations.
 
     Parameters
@@ -218,6 +234,9 @@ def simulate(trace, params=None, *, samples=2000, seed=0, snapshots=(), check=0,
         For whatever is not yet a Trace: where its random numbers begin.
     snapshots : iterable of int
         Numbers of events after which to take a picture of the whole heap.
+    residents : bool
+        Whether each of these also has its ``residents``: who lives in which span, and how old they are.  A saved
+        result keeps the pictures without them.
     check : {0, 1, 2}
         0: Go's own throws only; 1: also recount every account after each batch; 2: after every event (slow).
     progress : bool or callable, optional
@@ -254,7 +273,7 @@ def simulate(trace, params=None, *, samples=2000, seed=0, snapshots=(), check=0,
     total = trace.n_events
     stops = _checked(samples, snapshots, check, total)
     _check_contradictions(params)
-    run = _Run(trace.name, params, samples, total)
+    run = _Run(trace.name, params, samples, total, residents)
     complete = _go_through(trace, run, check, stops, progress)
     rows, cycles, histograms = run.finish()
     facts = {

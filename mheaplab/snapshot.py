@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .residents import Residents
 from .runtime.structs import ARENA_BASE_OFFSET, MANUAL_CLASS, PAGE_SIZE, SPAN_DEAD, SPAN_MANUAL
 
 HUGE_PAGE_BYTES = 2 << 20
@@ -71,6 +72,10 @@ class Snapshot:
         Bytes of huge pages in full use.
     memstats : dict
         MemStats at this moment without a flush (mcaches hold objects not yet counted).
+    residents : Residents or None
+        Who lives in each span, where that was asked for.
+    state_names : tuple of str or None
+        Names of page states; None where this heap cannot tell a state.
     """
 
     event: int
@@ -81,6 +86,8 @@ class Snapshot:
     spans: np.ndarray
     class_sizes: np.ndarray
     memstats: dict
+    residents: Residents | None = None
+    state_names: tuple = PAGE_STATE_NAMES
 
     @property
     def huge_bytes(self):
@@ -129,13 +136,28 @@ def _page_states(state, arena, arena_bytes):
     for low, high in state.tables["in_use"][: int(state.h.in_use_len)][["base_addr", "limit"]].tolist():
         known[max(low - arena, 0) >> 13 : max(min(high - arena, arena_bytes), 0) >> 13] = True
     pages = np.where(known, np.where(scavenged, PAGE_SCAVENGED, PAGE_FREE), PAGE_RESERVED).astype(np.uint8)
-    for p in state.h.allp:
-        offset = int(p.pcache.base_addr) - arena
-        if p.pcache.cache != 0 and 0 <= offset < arena_bytes:
-            word = np.array([p.pcache.cache], "<u8").view(np.uint8)
+    caches = state.h.allp["pcache"]
+    for k in np.flatnonzero(caches["cache"]).tolist():
+        offset = int(caches["base_addr"][k]) - arena
+        if 0 <= offset < arena_bytes:
+            word = np.array([caches["cache"][k]], "<u8").view(np.uint8)
             owned = np.unpackbits(word, bitorder="little").astype(bool)
             pages[(offset >> 13) + np.flatnonzero(owned)] = PAGE_CACHED
     return pages
+
+
+def enter_spans(arenas, spans, pages):
+    """Enter the states of ``spans`` into ``pages``, a row per arena; return the row of each page's span, or -1."""
+    owner = np.full(pages.shape, -1, np.int32)
+    # Each page of each span, as position in the flattened arenas; a span may cross into the next arena.
+    row = np.repeat(np.arange(len(spans)), spans["npages"])
+    within = np.arange(len(row)) - np.repeat(np.cumsum(spans["npages"]) - spans["npages"], spans["npages"])
+    address = spans["base"].astype(np.int64)[row] + within * int(PAGE_SIZE)
+    arena = np.searchsorted(arenas, address, side="right") - 1
+    page = (address - arenas[arena]) >> 13
+    owner[arena, page] = row
+    pages[arena, page] = spans["state"][row]
+    return owner
 
 
 def take_snapshot(state, event, memstats):
@@ -149,15 +171,6 @@ def take_snapshot(state, event, memstats):
     for k, arena in enumerate(arenas.tolist()):
         pages[k] = _page_states(state, arena, arena_bytes)
     spans = _take_spans(state)
-    owner = np.full((len(arenas), per_arena), -1, np.int32)
-    if len(spans):
-        # Each page of each span, as position in the flattened arenas; a span may cross into the next arena.
-        row = np.repeat(np.arange(len(spans)), spans["npages"])
-        within = np.arange(len(row)) - np.repeat(np.cumsum(spans["npages"]) - spans["npages"], spans["npages"])
-        address = spans["base"].astype(np.int64)[row] + within * int(PAGE_SIZE)
-        arena = np.searchsorted(arenas, address, side="right") - 1
-        page = (address - arenas[arena]) >> 13
-        owner[arena, page] = row
-        pages[arena, page] = spans["state"][row]
+    owner = enter_spans(arenas, spans, pages)
     sizes = h.params.class_to_size[: int(h.params.n_classes)].astype(np.int64)
     return Snapshot(int(event), arena_bytes, arenas.astype(np.uint64), pages, owner, spans, sizes, memstats)

@@ -98,9 +98,9 @@ def drag(page, slider, pixels):
 
 
 def saved(page, words):
-    """Click a button that downloads a picture; its name and what is in it."""
+    """Click a button that downloads a picture, the last one if there are several; its name and what is in it."""
     with page.expect_download() as download:
-        page.get_by_role("button", name=words).click()
+        page.get_by_role("button", name=words).last.click()
     return download.value.suggested_filename, download.value.path().read_bytes()
 
 
@@ -275,3 +275,60 @@ def test_your_own_program(lab, folder):
     assert name.startswith("go127-tmpl.heap.pb.gz-gogc-") and name.endswith("-memory.svg")
     assert content.startswith(b"<svg") and b"Memory over time: go127-tmpl.heap.pb.gz" in content
     assert (folder / "notebooks" / "exports" / "buffers.parquet").is_file()
+
+
+MAP = "plot.data[0].source"
+TITLE = "plot.layout.title.text"
+MARKED = "other.data.at(-1).x[0]"
+
+
+def moved(page, change, what=MAP):
+    """Do something that must change what a heap map shows, in the picture itself as well as in its data."""
+    before = page.evaluate(what)
+    change()
+    page.wait_for_function(f"(before) => {what} !== before", arg=before)
+    page.wait_for_function(f"plot.querySelector('.im image').getAttribute('href') === {MAP}")
+    page.wait_for_function(f"plot.querySelector('.gtitle').textContent === {TITLE}")
+
+
+def test_heap_through_time(lab, folder):
+    """Notebook 04: moments by keyboard, mouse and play, colour by list; the line follows; files are saved."""
+    with opened(f"{lab}04_heap_through_time.ipynb", chrome()) as page:
+        find_plot(page, "orders-event-71258-type-over-time")
+        page.evaluate("window.other = plot")
+        find_first(page, "orders-event-71258-type-heap-map")
+        page.wait_for_function(SETTLED)
+        slider, last = page.locator(".noUi-handle").last, page.evaluate(MARKED)
+
+        def press_left():
+            slider.focus()
+            for _ in range(4):
+                page.keyboard.press("ArrowLeft")
+
+        moved(page, press_left)
+        page.wait_for_function(f"(last) => {MARKED} < last", arg=last)
+        moved(page, lambda: drag(page, slider, -200))
+        texts = page.evaluate("plot.data[1].text.flat().join()")
+        play = page.locator(".widget-play").last.locator("button").first
+        moved(page, play.click, TITLE)
+        seen = page.evaluate(TITLE)
+        page.wait_for_function(f"(seen) => {TITLE} !== seen", arg=seen)
+        play.click()
+        # At rest plotly has drawn all of it: the texts of hovers, and the line at the event of the title.
+        page.wait_for_function("(texts) => plot.data[1].text.flat().join() !== texts", arg=texts)
+        page.wait_for_function(f"{TITLE}.includes('after ' + {MARKED}.toLocaleString('en-US') + ' events')")
+        legend = page.evaluate("plot.data.at(2).name")
+        assert legend.startswith("no type")
+        colour = page.get_by_label("colour").last
+        moved(page, lambda: colour.select_option(label="age of the oldest object"))
+        assert page.evaluate("plot.data.at(2).name").startswith("oldest ")
+        name, content = saved(page, "Download SVG")
+        page.get_by_label("format").last.select_option(label="CSV")
+        page.get_by_role("button", name="Save both figures").last.click()
+        page.get_by_text("-oldest-heap-map.csv").last.wait_for()
+        event = page.evaluate(MARKED)
+    assert name == f"orders-event-{event}-oldest-heap-map.svg"
+    assert content.startswith(b"<svg") and f"Heap map of orders after {event:,} events".encode() in content
+    table = (folder / "notebooks" / "exports" / f"orders-event-{event}-oldest-heap-map.csv").read_text(encoding="utf-8")
+    assert "oldest_age" in table and "main.order" in table
+    assert (folder / "notebooks" / "exports" / "cache-oldest.html").is_file()

@@ -71,7 +71,7 @@ def test_texts_are_sent_as_lists(live):
     [
         ({"top": 11.0}, "more than there is room for"),
         ({"top": 4.9}, "less than half of the axis"),
-        ({"name": "b"}, "another name"),
+        ({"line": {"color": "#ff0000"}}, "another colour"),
         ({"hovertemplate": "%{y} KiB"}, "another unit"),
     ],
 )
@@ -100,7 +100,8 @@ def test_what_was_painted_is_sent_again(live):
     live.sketch(picture([[1, 2, 4], [4, 5, 6]], caption="x<br>z"), Told())
     live.redraw(picture([[1, 2, 3], [4, 5, 6]]))
     ((style, layout, traces),) = live._updates
-    assert traces == [0] and style["y"][0].tolist() == [1, 2, 3] and layout == {"title.subtitle.text": "x<br>y"}
+    assert traces == [0] and style["y"][0].tolist() == [1, 2, 3]
+    assert layout == {"title.text": "t", "title.subtitle.text": "x<br>y"}
     live._updates.clear()
     live.redraw(picture([[1, 2, 3], [4, 5, 6]]))
     assert not live._updates
@@ -133,3 +134,44 @@ def test_room():
     low = with_room({"yaxis": {"range": [-3.0, 1.0]}}, {"yaxis": (-2.0, 1.0)})
     assert low["yaxis"]["range"] == pytest.approx([-3.0, 2.2])
     assert layout["yaxis"]["range"] == [0, 20.0], "what was given is as it was"
+
+
+def heap_map_like(source, text, name="free (1 KiB)", title="t"):
+    """Return a picture as a heap map is: an image, hover texts over it, an entry of the legend, an axis upside down."""
+    traces = [
+        {"type": "image", "source": source},
+        {"type": "heatmap", "x": np.arange(2, dtype="f4"), "z": [[0]], "text": [[text]]},
+        {"type": "scatter", "x": [None], "y": [None], "name": name},
+    ]
+    layout = {"title": {"text": title, "subtitle": {"text": "s"}}, "height": 300}
+    layout |= {"xaxis": {"range": [-0.5, 127.5]}, "yaxis": {"range": [7.5, -0.5]}}
+    return Picture(traces, layout, dict, dict)
+
+
+def test_an_image_is_painted_and_its_hover_texts_wait():
+    """Image, title and legend at once; hover texts, and all of it in the state, when the slider rests."""
+    live, brush = LiveFigure(heap_map_like("data:a", "one")), Told()
+    live.layout.meta = {**live.layout.meta, "export_id": "map"}
+    live._updates = []
+    live._send_update_msg = lambda *told: live._updates.append(told)
+    live.sketch(heap_map_like("data:b", "two", "a &lt;- b (2 KiB)", "after 2 &amp; 3"), brush)
+    ((content, buffers),) = brush.sent
+    assert content["traces"] == [[0, {"source": {"text": "data:b"}}], [2, {"name": {"text": "a <- b (2 KiB)"}}]]
+    assert content["title"] == "after 2 & 3" and not buffers and not live._updates
+    live.sketch(heap_map_like("data:a", "one"), brush)
+    back = brush.sent[-1][0]
+    assert back["title"] == "t" and [k for k, _ in back["traces"]] == [0, 2], "painted over, though the state has it"
+    live.redraw(heap_map_like("data:a", "one"))
+    (style, layout, traces), *_ = live._updates
+    assert layout["title.text"] == "t" and traces == [0, 1, 2]
+    assert style["source"][0] == "data:a" and style["text"][1] == [["one"]] and style["name"][2] == "free (1 KiB)"
+
+
+def test_other_marks_are_plotlys():
+    """A label that changes is not painted."""
+    live, brush = LiveFigure(heap_map_like("data:a", "one")), Told()
+    now = heap_map_like("data:b", "one")
+    now.layout["annotations"] = [{"text": "64 MiB", "x": 0, "y": 0}]
+    live.sketch(now, brush)
+    assert not hasattr(brush, "sent") and live.layout.annotations[0].text == "64 MiB"
+    assert live.data[0].source == "data:b"

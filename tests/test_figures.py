@@ -15,7 +15,7 @@ import pytest
 
 import mheaplab as mh
 from mheaplab import figures
-from mheaplab.figures import heapmap, theme
+from mheaplab.figures import heapmap, page_colors, theme
 from mheaplab.figures.export import attach, numbers
 from mheaplab.snapshot import (
     MANUAL_CLASS,
@@ -247,7 +247,7 @@ def test_occupancy_colors(small):
 def test_legend_is_constant(real):
     """Two moments of a run have the same legend, but for the bytes."""
     _, (a, b) = real
-    for color in heapmap.COLORS:
+    for color in page_colors.COLORS:
         first, second = (legend(figures.heap_map(s, color)) for s in (a, b))
         assert list(first.values()) == list(second.values())
         assert [n.split(" (")[0] for n in first] == [n.split(" (")[0] for n in second]
@@ -391,13 +391,14 @@ def test_heap_over_time(real):
     """The areas add up to HeapSys, in MiB; an event can be marked."""
     case, snapshots = real
     figure = figures.heap_over_time(snapshots, at=200_000)
-    assert [t.name.split(" (")[0] for t in figure.data] == ["in use", "free, backed", "returned to the OS"]
-    total = sum(np.asarray(t.y) for t in figure.data)
+    *areas, mark = figure.data
+    assert [t.name.split(" (")[0] for t in areas] == ["in use", "free, backed", "returned to the OS"]
+    total = sum(np.asarray(t.y) for t in areas)
     assert np.allclose(total * MIB, [s.memstats["HeapSys"] for s in snapshots])
     assert figure.layout.yaxis.title.text == "heap, MiB"
     assert figure.layout.xaxis.title.text == "events"
     assert tuple(figure.layout.xaxis.range) == (0, len(case))
-    assert figure.layout.shapes[0].x0 == 200_000
+    assert set(mark.x) == {200_000} and mark.y[0] == 0 and total.max() < mark.y[1] == figure.layout.yaxis.range[1]
     assert figure.data[0].line.color == theme.state_colors("light")[PAGE_SCAN]
     figures.heap_over_time([])
 
@@ -438,6 +439,17 @@ def test_states_can_be_told_apart(look, sight):
 def test_ramps_are_ordered(name):
     """The lightness of a ramp falls from step to step."""
     assert (np.diff(lab(theme.ramp(name))[:, 0]) < 0).all()
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+@pytest.mark.parametrize("look", theme.THEMES)
+def test_ages_and_types_can_be_told_apart(look, sight):
+    """No age looks like memory without objects, and no type like another or like that."""
+    others = lab([*theme.FREE_COLORS[look], theme.OTHER_USE, theme.WASTE[look]], sight)
+    ages = lab(theme.ramp("age"), sight)
+    assert min(np.linalg.norm(a - b) for a in ages for b in others) > 9
+    types = [*lab([*theme.TYPE_COLORS, theme.OTHER_TYPES], sight), *others]
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(types, 2)) > 8
 
 
 @pytest.mark.parametrize("sight", ["normal", "protan", "deutan"])

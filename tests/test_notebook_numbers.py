@@ -1,4 +1,4 @@
-"""What the text of notebooks 02 and 03 says of the runs in them is so: each sentence beside its numbers."""
+"""What the text of notebooks 02, 03 and 04 says of the runs in them is so: each sentence beside its numbers."""
 
 import numpy as np
 import pytest
@@ -213,3 +213,48 @@ def test_gogc_and_limit(service):
     shares = [values(run(gogc=-1, memory_limit=m * MIB), "assist_share") for m in (16, 24, 32, 48)]
     assert shares == sorted(shares, reverse=True) and shares[0] > 0.1 > shares[-1]
     assert values(run(procs=8), "assist_share") < values(one, "assist_share")
+
+
+# ---------------------------------------------------------------------------------------------- 04 heap through time
+
+
+def test_old_and_new():
+    """Sections 1, 2 and 4: what is in spans, what is dead, what an old object pins, when the collection ends."""
+    text = text_of("04_heap_through_time.ipynb")
+    case = mh.load_case(mh.data_path("cases/go119-cache-gogc200-full"))
+    before, moment, later = mh.snapshots(case, [165_908, 170_000, 177_500], residents=True)
+    assert len(case) == 206_376 and "after 170,000 of 206,376 events" in text
+    lives, spans = moment.residents, moment.spans
+    holds = spans["elemsize"] > 0
+    nobody = holds & (lives.spans["objects"] == 0)
+    pages = spans["npages"]
+    assert round(pages[holds].sum() / 128) == 21 and "21 MiB are in spans of objects" in text
+    assert 0.45 < pages[nobody].sum() / pages[holds].sum() < 0.55 and "Half of the memory" in text
+    old = (spans["nelems"] > 1) & (lives.age("oldest") > 16 * MIB)
+    assert old.sum() == 125 and 8 * pages[old].sum() == 1408 and "125 spans" in text and "1,408 KiB" in text
+    used = (lives.spans["objects"] * spans["elemsize"])[old].sum()
+    assert 0.25 < used / (1408 << 10) < 1 / 3 and "less than a third" in text
+    assert (old & (lives.age("middle") <= 16 * MIB)).sum() == 56 and "In 56 of them" in text
+    # The collection: its end, and what is swept some ten thousand events later.
+    assert case.events.kind[165_908] == 3 and "ends at event 165,908" in text
+    (after,) = mh.snapshots(case, [165_909], residents=True)
+    for snapshot, least, most in ((before, 0, 0.02), (after, 0.5, 0.9), (later, 0, 0.2)):
+        holds = snapshot.spans["elemsize"] > 0
+        empty = holds & (snapshot.residents.spans["objects"] == 0)
+        share = snapshot.spans["npages"][empty].sum() / snapshot.spans["npages"][holds].sum()
+        assert least <= share <= most, snapshot.event
+
+
+def test_types_of_orders():
+    """Section 3: types that are named are among the six with a colour, or are there at all."""
+    text = text_of("04_heap_through_time.ipynb")
+    last = mh.go_snapshots(mh.data_path("traces/go127-orders.trace"), 60)[-1]
+    first = last.residents.types[:6]
+    for name in ("main.order", "main.line", "map.group[string]string", "uint8"):
+        assert name in first and f"`{name}`" in text
+    assert first[0].startswith("no type") and "*No type*" in text
+    rows = last.residents.spans
+    # "Yet most spans have a type that leads."
+    assert np.mean(rows["of_kind"] > rows["objects"] / 2, where=rows["objects"] > 0) > 0.5
+    assert int(last.spans["base"][0]) % (64 * MIB) > 0 and "in the middle of an arena" in text
+    assert (rows["oldest"][rows["objects"] > 0] < 0).any() and "*at least* as old" in text

@@ -97,7 +97,7 @@ def screen(explorer, view):
     live = explorer.live[view]
     traces, caption = [dict(trace) for trace in live._data], live.layout.title.subtitle.text
     if live._sketched:
-        figure, caption, changes = explorer.painted[-1]
+        figure, caption, changes, _ = explorer.painted[-1]
         assert figure == live.layout.meta["export_id"]
         for k, found in changes.items():
             traces[k] |= found

@@ -190,7 +190,7 @@ def test_long_cases_follow_on_release(case, monkeypatch):
 
 def test_large_heap_shows_pages_when_zoomed(case, monkeypatch):
     """Where pages have no hover texts of their own, those of a window have."""
-    monkeypatch.setattr("mheaplab.figures.heapmap.HOVER_PAGES", 600)
+    monkeypatch.setattr("mheaplab.figures.page_hover.HOVER_PAGES", 600)
     explorer = make_explorer(case)
     assert explorer.heap.data[1].text[0][0].startswith("4 MiB from 0xc000000000")
     with explorer.heap.batch_update():

@@ -1,9 +1,10 @@
 """Figures: pure functions from a Snapshot, a Result or an Agreement to a plotly figure, and their export.
 
 Nothing here runs a replay or a simulation, or knows widgets.  Reading order: ``units`` (numbers as text), ``theme``
-(colours and layout), ``heapmap``, ``occupancy``, ``agreement``, ``size_histogram``, ``class_waste``, ``table_waste``,
-``strips`` (rows of bits), ``span_bits``, ``arena_bits``; of a run ``runs`` (axis, caption, thinning), ``memory``,
-``cycles``, ``sweeping``, ``waste``, ``arenas``, ``comparison``, ``trace_agreement``; ``export``.
+(colours and layout), the heap map's ``page_frame``, ``page_colors``, ``page_hover`` and ``heapmap``, ``occupancy``,
+``agreement``, ``size_histogram``, ``class_waste``, ``table_waste``, ``strips`` (rows of bits), ``span_bits``,
+``arena_bits``; of a run ``runs`` (axis, caption, thinning), ``memory``, ``cycles``, ``sweeping``, ``waste``,
+``arenas``, ``comparison``, ``trace_agreement``; ``export``.
 
 ``set_theme("dark")`` is for all figures that are not told a theme.
 """
@@ -17,9 +18,10 @@ from .class_waste import class_waste
 from .comparison import compare, comparison_table
 from .cycles import cycles_figure
 from .export import DRAWN, FORMATS, NoChromeError, close_renderer, export, numbers, provenance
-from .heapmap import MapFrame, heap_map, map_frame
+from .heapmap import heap_map
 from .memory import memory_over_time
 from .occupancy import occupancy, occupancy_table
+from .page_frame import MapFrame, map_frame
 from .size_histogram import size_histogram, size_table
 from .span_bits import span_bits
 from .sweeping import sweep_figure

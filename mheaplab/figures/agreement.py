@@ -1,10 +1,13 @@
 """agreement: how far a prediction agrees with what Go did; heap_over_time: the heap's accounts from event to event."""
 
+import dataclasses
+
 import numpy as np
 import plotly.graph_objects as go
 
 from . import theme as look
 from .export import attach, digest
+from .runs import Picture, small
 from .units import bytes_axis, bytes_text, count_text, percent_text, plural
 
 SHOWN = 3
@@ -83,6 +86,12 @@ AREAS = (
     ("free, backed (HeapIdle - HeapReleased)", None, lambda m: m["HeapIdle"] - m["HeapReleased"]),
     ("returned to the OS (HeapReleased)", None, lambda m: m["HeapReleased"]),
 )
+GO_AREAS = (
+    ("slots taken (HeapAlloc)", look.SCAN, lambda m: m["HeapAlloc"]),
+    ("rest of the spans (HeapInuse - HeapAlloc)", look.RAMPS["scan"][0], lambda m: m["HeapInuse"] - m["HeapAlloc"]),
+)
+"""Of Go's own heap in an execution trace, which does not tell what is free."""
+MARK = "the moment shown"
 
 
 def heap_over_time(snapshots, *, theme=None, name="", at=None):
@@ -101,48 +110,76 @@ def heap_over_time(snapshots, *, theme=None, name="", at=None):
     Returns
     -------
     plotly.graph_objects.Figure
-        The three areas add up to HeapSys.  Stacks are not in it, as in Go's MemStats.
+        The three areas add up to HeapSys.  Stacks are not in it, as in Go's MemStats.  Of Go's own heap in an execution
+        trace there are two areas, slots and the rest of the spans.
     """
+    return heap_over_time_picture(snapshots, theme=theme, name=name, at=at).figure()
+
+
+def heap_over_time_picture(snapshots, *, theme=None, name="", at=None):
+    """Return the same as a Picture, for a live figure."""
     theme = look.theme_of(theme)
     events = np.array([s.event for s in snapshots], np.int64)
-    values = {text: np.array([part(s.memstats) for s in snapshots], np.int64) for text, _, part in AREAS}
-    system = sum(values.values())
-    divisor, unit = bytes_axis(int(system.max()) if len(system) else 0)
-    free = look.FREE_COLORS[theme]
-    colors = (look.SCAN, free[2], free[1])
-    figure = go.Figure()
-    for (text, series), color in zip(values.items(), colors, strict=True):
-        figure.add_trace(
-            go.Scatter(
-                x=events.astype("f8"),
-                y=series / divisor,
-                name=text,
-                mode="lines",
-                stackgroup="heap",
-                line={"width": 1, "color": color, "shape": "hv"},
-                fillcolor=color,
-                text=[bytes_text(v) for v in series.tolist()],
-                hovertemplate="%{text}",
-            )
-        )
-    most = bytes_text(int(values[AREAS[0][0]].max())) if len(events) else "0 B"
-    figure.update_layout(
-        look.frame_layout(
-            theme,
-            f"The heap over time{': ' + name if name else ''}",
-            f"at most {most} in use; goroutine stacks are not counted; {plural(len(events), 'moment')}",
-            plot_height=260,
-            left=66,
-            legend=list(values),
-            legend_width=215,
-        ),
-        hovermode="x unified",
-    )
+    told = all("HeapIdle" in s.memstats for s in snapshots)
+    areas = AREAS if told else GO_AREAS
+    values = {text: np.array([part(s.memstats) for s in snapshots], np.int64) for text, _, part in areas}
+    highest = int(sum(values.values()).max(initial=0))
+    divisor, unit = bytes_axis(highest)
     last = int(events[-1]) if len(events) else 1
-    figure.update_xaxes(range=[0, last], title={"text": "events"}, tickformat=",d", nticks=8, hoverformat=",d")
-    figure.update_yaxes(rangemode="tozero", title={"text": f"heap, {unit}"}, nticks=6)
+    free = look.FREE_COLORS[theme]
+    traces = []
+    for (text, series), (_, color, _), grey in zip(values.items(), areas, (None, free[2], free[1]), strict=False):
+        traces.append(
+            {
+                "type": "scatter",
+                "x": small(events, last),
+                "y": (series / divisor).astype("f4"),
+                "name": text,
+                "mode": "lines",
+                "stackgroup": "heap",
+                "line": {"width": 1, "color": color or grey, "shape": "hv"},
+                "fillcolor": color or grey,
+                "text": [bytes_text(v) for v in series.tolist()],
+                "hovertemplate": "%{text}",
+            }
+        )
+    top = 1.06 * max(highest, 1) / divisor
     if at is not None:
-        figure.add_vline(x=at, line={"width": 1.5, "color": look.BAD})
+        traces.append(_mark(at, top))
+    in_use = np.array([s.memstats["HeapInuse"] for s in snapshots], np.int64)
+    most = f"at most {bytes_text(int(in_use.max(initial=0)))} in use"
+    left_out = "goroutine stacks are not counted" if told else "free pages and goroutine stacks are not counted"
+    layout = look.frame_layout(
+        theme,
+        f"The heap over time{': ' + name if name else ''}",
+        f"{most}; {left_out}; {plural(len(events), 'moment')}",
+        plot_height=260,
+        left=66,
+        legend=[trace["name"] for trace in traces],
+        legend_width=225,
+    )
+    x = {"range": [0, last], "title": {"text": "events"}, "tickformat": ",d", "nticks": 8, "hoverformat": ",d"}
+    y = {"range": [0, top], "title": {"text": f"heap, {unit}"}, "nticks": 6}
+    layout |= {"hovermode": "x unified", "xaxis": x, "yaxis": y}
     table = {"event": events.tolist(), **{text: v.tolist() for text, v in values.items()}}
     facts = {"figure": "heap over time", "sha256": digest(events, *values.values())}
-    return attach(figure, lambda: table, facts)
+    return Picture(traces, layout, lambda: table, lambda: facts)
+
+
+def with_mark(picture, at):
+    """Return the Picture of a heap over time with the line at another event."""
+    *areas, old = picture.traces
+    return dataclasses.replace(picture, traces=[*areas, _mark(at, old["y"][1])])
+
+
+def _mark(at, top):
+    """Return the line that marks an event."""
+    return {
+        "type": "scatter",
+        "x": np.array([at, at], "f4" if at >= 1 << 31 else "i4"),
+        "y": np.array([0, top], "f4"),
+        "name": MARK,
+        "mode": "lines",
+        "line": {"width": 2, "color": look.BAD, "dash": "dot"},
+        "hoverinfo": "skip",
+    }

@@ -54,8 +54,13 @@ RAMPS = {
     "scan": ("#a6cff0", "#4b8fd1", "#1b4f9c", "#12306b"),
     "noscan": ("#fbd77c", "#e69f00", "#b05e00", "#66320b"),
     "occupancy": ("#fde725", "#7ad151", "#22a884", "#2a788e", "#414487"),
+    "age": ("#fff2a0", "#f5b93a", "#d9822b", "#9c5510", "#5e3000"),
 }
-"""Ramps by their colours at equal steps: size classes from small to large, slots in use from none to all."""
+"""Ramps by their colours at equal steps: size classes from small to large, slots in use from none to all, objects
+from new to old."""
+TYPE_COLORS = USED_COLORS[1:] + ("#ddcc77",)
+"""The types with the most bytes, by rank."""
+OTHER_TYPES = "#882255"
 RAMP_STEPS = 100
 TAIL_SHARE = 0.25
 """How much of the paper's colour is in the pages of a span after its first."""

@@ -22,6 +22,7 @@ from .gotrace_structs import (
     BAD_SPAN,
     BAD_STACK,
     BROKEN,
+    BYTE,
     FINE,
     FULL,
     MANUAL,
@@ -32,7 +33,10 @@ from .gotrace_structs import (
     NO_CAP,
     NO_SLOT,
     NO_SPAN,
+    OFFSET_BITS,
     OK,
+    ONE,
+    PAGES_BITS,
     SPAN_TWICE,
     TOO_MUCH,
     UNKNOWN_AGE,
@@ -52,8 +56,7 @@ from .trace_events import ALLOC, FORCED_GC, STACK_ALLOC, STACK_FREE
 )
 PROCS = 255
 """A trace's P of a higher number is another one modulo this."""
-ZERO, ONE = np.uint64(0), np.uint64(1)
-BYTE, PAGES_BITS, OFFSET_BITS = np.uint64(0xFF), np.uint64(16), np.uint64(8)
+ZERO = np.uint64(0)
 UNIT_BITS, PAGE_UNITS = np.uint64(3), np.uint64(1 << (PAGE_SHIFT - 3))
 PAGE_UNIT_BITS = np.uint64(PAGE_SHIFT - 3)
 HEADER, NO_HEADER = 8, 512
@@ -255,6 +258,7 @@ def object_begins(t, unit, kind_of_type, exists, p, time):
     living.born = UNKNOWN_AGE if exists else t.clock
     living.spc = spc
     living.lives = 1
+    living.kind = np.uint32(t.type_base + kind_of_type) if ZERO < kind_of_type <= t.type_most else np.uint32(0)
     add_row(t, ALLOC, p, size, spc, number, time)
     return OK
 

@@ -19,6 +19,8 @@ BROKEN = 3
 
 MANUAL = np.uint64(0xFF)
 """In place of 1 + span class: a span of the runtime's own."""
+ONE, BYTE, PAGES_BITS, OFFSET_BITS = np.uint64(1), np.uint64(0xFF), np.uint64(16), np.uint64(8)
+"""A word of the map of spans: pages, then eight bits of the page's place in its span, then MANUAL or 1 + class."""
 MAX_PAGES = np.uint64(1 << 34)
 """Pages of the largest span: all of the address space."""
 UNKNOWN_AGE = np.int64(-1)
@@ -28,6 +30,7 @@ LIVING = struct(
     ("born", "i8"),  # objects: clock at birth, which names them, or UNKNOWN_AGE; stacks: their bytes
     ("spc", "u1"),  # span class of an object
     ("lives", "u1"),
+    ("kind", "u4"),  # type of an object: its number in its generation plus that one's ``type_base``, 0 if not known
 )
 """An object or a stack, by its number in the trace to be; of a free number, the last one that had it."""
 
@@ -105,6 +108,9 @@ GO_HEAP = struct(
     ("class_to_allocnpages", "i8", (MAX_CLASSES,)),
     ("class_to_divmagic", "u8", (MAX_CLASSES,)),
     ("n_classes", "i8"),
+    # Numbers of types mean something within a generation only.
+    ("type_base", "u8"),
+    ("type_most", "u8"),  # the highest number of the generation at hand
     ("spans", MAP),
     ("objects", MAP),
     ("stacks", MAP),

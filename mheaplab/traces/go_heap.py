@@ -24,6 +24,7 @@ NO_EXPERIMENT = (
 OLD = "offset 0: a trace of Go 1.{minor}, expected one of Go 1.23 or later: older ones have no memory events"
 FIRST_MINOR = 23
 FIRST_ROOM = 1 << 12
+MOST_TYPES = 1 << 32
 MARKS = 1 << 12
 """Collections that one call may tell of."""
 
@@ -61,13 +62,18 @@ class GoHeap:
 
     Attributes
     ----------
+    events : int
+        Memory events taken in so far.
     state : numpy.record
         ``GO_HEAP`` of ``runtime/gotrace_structs.py``.
+    type_names : dict of int to str
+        Types by the ``kind`` of :meth:`objects`.
     """
 
     def __init__(self, name, rarer=0):
         self.name = name
         self.events = 0
+        self.type_names = {}
         self.state = np.zeros(1, g.GO_HEAP)[0]
         self.state["rarer"] = rarer
         self._tables = {}
@@ -114,12 +120,19 @@ class GoHeap:
             self._set_map(name, np.zeros(size, MAP_SLOT))
             map_fill(self.state[name], old)
 
-    def set_types(self, rows):
-        """Let ``rows`` (``GoTraceReader.type_rows``) be the types that objects' numbers refer to."""
+    def set_types(self, rows, names=None):
+        """Let ``rows`` (``GoTraceReader.type_rows``) be the types that objects' numbers refer to.
+
+        ``names`` is a dict by these numbers, for whoever wants to know the types of objects later.
+        """
         self._tables["types"][:] = 0
         self.state["types"]["used"] = 0
         self._grow_map("types", len(rows) + 1)
         set_types(self.state, rows)
+        base = int(self.state["type_base"]) + int(self.state["type_most"])
+        names = {number: name for number, name in (names or {}).items() if 0 < number < MOST_TYPES - base}
+        self.state["type_base"], self.state["type_most"] = base, max(names, default=0)
+        self.type_names |= {base + number: name for number, name in names.items()}
 
     def take(self, events):
         """Take in memory events; yield (rows, found, marks) of them, which are the caller's to keep.
@@ -129,21 +142,21 @@ class GoHeap:
         FormatError
             If an event contradicts those before it.
         """
-        at, n, state = 0, len(events.name), self.state
+        at, n, state, before = 0, len(events.name), self.state, self.events
         while at < n:
             at, status = take_events(state, events, at)
+            self.events = before + at
             yield tuple(self._tables[name][: int(state[f"n_{name}"])].copy() for name in ("rows", "found", "marks"))
             if status == g.BROKEN:
-                self._refuse(events, at)
+                self._refuse(int(events.name[at]))
             if status == g.NEEDS_ROOM:
                 self._grow()
-        self.events += n
 
-    def _refuse(self, events, at):
+    def _refuse(self, what):
         a, b = (int(self.state[name]) & (1 << 64) - 1 for name in ("fault_a", "fault_b"))
         reason = g.FAULTS[int(self.state["fault"])].format(a=a, b=b)
-        name = (*MEMORY_NAMES, *MARK_NAMES)[int(events.name[at])]
-        raise FormatError(f"{self.name}: memory event {self.events + at} ({name}): {reason}")
+        name = (*MEMORY_NAMES, *MARK_NAMES)[what]
+        raise FormatError(f"{self.name}: memory event {self.events} ({name}): {reason}")
 
     def living(self):
         """Return (number, clock at birth, span class) of the objects that are there and were born in the trace."""
@@ -152,8 +165,33 @@ class GoHeap:
         n = list_living(self.state, number, born, spc)
         return number[:n], born[:n], spc[:n]
 
+    def objects(self):
+        """Return (slot, clock at birth, kind) of all slots that are taken, by rising slot.
 
-def read_go_heap(path, rows=ROWS, rarer=0):
+        ``slot`` is in units of 8 bytes from the heap's first address, the clock ``UNKNOWN_AGE`` for what was there when
+        the trace began, ``kind`` a key of ``type_names`` or 0.
+        """
+        slots = self._taken("objects")
+        living = self._tables["living"][slots["word"].astype(np.int64) - 1]
+        return slots["key"], living["born"], living["kind"].astype(np.int64)
+
+    def spans(self):
+        """Return (page, pages, span class) of all spans, by rising page; the class is MANUAL for the runtime's own."""
+        slots = self._taken("spans")
+        word = slots["word"]
+        first = (word >> g.OFFSET_BITS) & g.BYTE == 0
+        page, word = slots["key"][first], word[first]
+        code = word & g.BYTE
+        return page, (word >> g.PAGES_BITS).astype(np.int64), np.where(code == g.MANUAL, code, code - g.ONE)
+
+    def _taken(self, name):
+        """Return the entries of a map by rising key."""
+        slots = self._tables[name]
+        slots = slots[slots["word"] != 0]
+        return slots[np.argsort(slots["key"], kind="stable")]
+
+
+def read_go_heap(path, rows=ROWS, rarer=0, types=False):
     """Go through a trace once; yield (GoHeap, GoTraceReader, rows, found, marks) after every few events.
 
     Parameters
@@ -163,6 +201,8 @@ def read_go_heap(path, rows=ROWS, rarer=0):
         Memory events that are taken in at a time, at most 65,536.
     rarer : int
         See :class:`GoHeap`.
+    types : bool
+        Whether the heap shall know the names of its objects' types.
 
     Raises
     ------
@@ -177,7 +217,7 @@ def read_go_heap(path, rows=ROWS, rarer=0):
             generation = reader.generation
             if reader.info is None:
                 break
-            heap.set_types(reader.type_rows())
+            heap.set_types(reader.type_rows(), {t.id: t.name for t in reader.types()} if types else None)
         for rows_found_marks in heap.take(events):
             yield heap, reader, *rows_found_marks
     if heap.events == 0:

@@ -10,9 +10,10 @@ from .program_explorer import ProgramExplorer, program_explorer
 from .run_explorer import RunExplorer, run_explorer
 from .save_row import SaveRow
 from .sweep_explorer import SweepExplorer, sweep_explorer
+from .time_explorer import TimeExplorer, time_explorer
 
 __all__ = [
     "AddressBox", "CaseExplorer", "ClassExplorer", "ExportButtons", "Explorer", "HeapExplorer", "LiveFigure",
-    "ProgramExplorer", "RunExplorer", "SaveRow", "SweepExplorer", "address_box", "case_explorer", "class_explorer",
-    "heap_explorer", "program_explorer", "run_explorer", "sweep_explorer",
+    "ProgramExplorer", "RunExplorer", "SaveRow", "SweepExplorer", "TimeExplorer", "address_box", "case_explorer",
+    "class_explorer", "heap_explorer", "program_explorer", "run_explorer", "sweep_explorer", "time_explorer",
 ]  # fmt: skip

@@ -1,8 +1,9 @@
-// Brush: puts other data into the lines of plots that are there, without plotly's own update.
+// Brush: puts other data into the lines and images of plots that are there, without plotly's own update.
 //
 // Plotly.update looks at everything a figure may have: margins, legend, ticks, title.  While a slider moves, a draft
 // changes only where its lines run and what the caption says, so of plotly's steps these are taken: calc (values to
-// points), crossTraceCalc (stacking) and plot (points to paths), each by plotly's own module of the trace.  Whatever
+// points), crossTraceCalc (stacking) and plot (points to paths), each by plotly's own module of the trace.  An image
+// that plotly shows as it is gets another source, and a text of title or legend other letters.  Whatever
 // is not as expected is an error that the kernel is told, and from then on it draws the usual way.
 
 const STEPS = ["calc", "crossTraceCalc", "plot"];
@@ -27,16 +28,40 @@ const setCaption = (plot, caption) => {
   for (const layout of [plot.layout, plot._fullLayout]) layout.title.subtitle.text = caption;
 };
 
+const setTitle = (plot, title) => {
+  plot.querySelector(".gtitle").textContent = title;
+  for (const layout of [plot.layout, plot._fullLayout]) layout.title.text = title;
+};
+
+const setName = (plot, index, name) => {
+  const entries = [...plot.querySelectorAll(".legend .traces")];
+  const entry = entries.find((node) => node.__data__[0].trace.index === index);
+  if (entry) entry.querySelector(".legendtext").textContent = name;
+};
+
+const setImage = (plot, index, source) => {
+  const images = [...plot.querySelectorAll(".im")].filter((node) => node.__data__[0].trace.index === index);
+  const full = plot._fullData[index];
+  if (images.length !== 1 || !full._realImage) throw new Error(`trace ${index} is no image as it is`);
+  images[0].querySelector("image").setAttribute("href", source);
+  images[0].querySelector("image").setAttributeNS("http://www.w3.org/1999/xlink", "xlink:href", source);
+  full.source = plot.data[index].source = source;
+};
+
 const panelOf = (full) => full.xaxis + full.yaxis;
 
 const setData = (plot, traces, buffers) => {
   const changed = new Set();
   for (const [index, values] of traces) {
     const full = plot._fullData[index];
+    const { name, source, ...data } = values;
+    if (name) setName(plot, index, name.text);
+    if (source) setImage(plot, index, source.text);
+    if (!Object.keys(data).length) continue;
     if (full._module?.name !== "scatter" || STEPS.some((step) => typeof full._module[step] !== "function")) {
       throw new Error(`trace ${index} is not made of lines`);
     }
-    for (const [key, value] of Object.entries(values)) {
+    for (const [key, value] of Object.entries(data)) {
       full[key] = plot.data[index][key] = unpack(value, buffers);
     }
     changed.add(panelOf(full));
@@ -67,10 +92,11 @@ const draw = (plot, changed) => {
 
 export default {
   initialize({ model }) {
-    const paint = ({ figure, caption, traces }, buffers) => {
+    const paint = ({ figure, title, caption, traces }, buffers) => {
       try {
         for (const plot of plotsOf(figure)) {
           draw(plot, setData(plot, traces, buffers));
+          if (title !== null) setTitle(plot, title);
           setCaption(plot, caption);
         }
       } catch (error) {

@@ -4,13 +4,20 @@ The browser's part is ``brush.js``.  It uses what plotly keeps inside a plot, so
 version has that elsewhere; then it says so, and drafts are drawn the usual way.
 """
 
+import html
 from pathlib import Path
 
 import anywidget
 import numpy as np
 
-PAINTED = frozenset({"x", "y", "text", "customdata"})
-"""What it can change of a trace."""
+PAINTED = {
+    "scatter": frozenset({"x", "y", "text", "customdata", "name"}),
+    "image": frozenset({"source"}),
+    "heatmap": frozenset({"text"}),
+}
+"""What it can change of a trace, by type."""
+LATER = frozenset({("heatmap", "text")})
+"""What nobody sees but on hover: it waits for plotly's turn."""
 TYPES = {np.dtype(np.float32): "f4", np.dtype(np.int32): "i4"}
 
 
@@ -34,12 +41,12 @@ class Brush(anywidget.AnyWidget):
         self.failed = content["failed"]
 
     def can_paint(self, traces, changes):
-        """Return whether ``changes`` of ``traces``, a dict by number, are all of lines and of what it can change."""
+        """Return whether ``changes`` of ``traces``, a dict by number, are all of what it can change."""
         return not self.failed and all(
-            traces[k]["type"] == "scatter" and found.keys() <= PAINTED for k, found in changes.items()
+            found.keys() <= PAINTED.get(traces[k]["type"], frozenset()) for k, found in changes.items()
         )
 
-    def paint(self, figure, caption, changes):
+    def paint(self, figure, caption, changes, title=None):
         """Paint.
 
         Parameters
@@ -49,12 +56,19 @@ class Brush(anywidget.AnyWidget):
         caption : str
             With ``<br>`` between lines.
         changes : dict of int to dict
-            By trace, its new ``x``, ``y``, ``text`` or ``customdata``; arrays are float32 or int32.
+            By trace, its new ``x``, ``y``, ``text`` or ``customdata``, where arrays are float32 or int32; its ``name``
+            in the legend; the ``source`` of an image.
+        title : str, optional
+            The new title, if it is another.
         """
         buffers, places, traces = [], {}, []
         for k, found in changes.items():
             values = {}
             for key, value in found.items():
+                if isinstance(value, str):
+                    # What stands in the plot is the text itself, not plotly's HTML of it.
+                    values[key] = {"text": html.unescape(value)}
+                    continue
                 if not isinstance(value, np.ndarray):
                     values[key] = {"list": list(value)}
                     continue
@@ -64,4 +78,5 @@ class Brush(anywidget.AnyWidget):
                     buffers.append(np.ascontiguousarray(value).data)
                 values[key] = {"buffer": places[id(value)], "type": TYPES[value.dtype]}
             traces.append([k, values])
-        self.send({"figure": figure, "caption": caption, "traces": traces}, buffers)
+        words = {"figure": figure, "caption": caption, "title": None if title is None else html.unescape(title)}
+        self.send({**words, "traces": traces}, buffers)

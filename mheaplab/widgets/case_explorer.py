@@ -5,12 +5,13 @@ from pathlib import Path
 
 import ipywidgets as ipw
 
-from ..figures import export, heap_map, heapmap, map_frame, occupancy
+from ..figures import export, heap_map, map_frame, occupancy
 from ..figures.theme import theme_of
 from ..figures.units import bytes_text, count_text
 from ..replay import snapshots
 from .explorer import Explorer, line
 from .live import ExportButtons, LiveFigure
+from .map_figure import MapFigure
 
 LIVE_EVENTS = 3_000_000
 """Events up to which a replay is quick enough to follow a slider that moves."""
@@ -62,7 +63,9 @@ class CaseExplorer(Explorer):
         last, self.snapshot = snapshots(case, [n, start])
         self.frame = map_frame(last)
         self._make_controls(n, start, color)
-        self.heap, self.bars = (LiveFigure(f, f"{case.name}-{kind}") for kind, f in self._figures())
+        heap, bars = (figure for _, figure in self._figures())
+        self.heap = MapFigure(heap, f"{case.name}-heap-map", self.snapshot, self.frame)
+        self.bars = LiveFigure(bars, f"{case.name}-occupancy")
         for figure, kind in ((self.heap, "heap-map"), (self.bars, "occupancy")):
             figure.layout.meta = {**figure.layout.meta, "export_id": f"{case.name}-{kind}-{id(self)}"}
         top = [
@@ -72,7 +75,6 @@ class CaseExplorer(Explorer):
         controls = {"event": self.event, "color": self.color}
         super().__init__(controls, self._show, [self.heap, self.bars, self._export_row()], top)
         self.status.value = self._numbers()
-        self.heap.layout.on_change(self._look_closer, "xaxis.range", "yaxis.range")
 
     def _make_controls(self, n, start, color):
         step = key_step(n, start)
@@ -111,9 +113,9 @@ class CaseExplorer(Explorer):
         if event != self.snapshot.event:
             (self.snapshot,) = snapshots(self.case, [event])
         self.status.value = self._numbers()
-        for live, (_, figure) in zip((self.heap, self.bars), self._figures(), strict=True):
-            live.redraw(figure)
-        self._look_closer()
+        figures = self._figures()
+        self.heap.show(next(figures)[1], self.snapshot)
+        self.bars.redraw(next(figures)[1])
 
     def _numbers(self):
         """Return the line of numbers."""
@@ -124,16 +126,6 @@ class CaseExplorer(Explorer):
         words = f"last {self.case.describe(done - 1)}" if done else "nothing has happened yet"
         parts.append(html.escape(words))
         return "<span style='font-variant-numeric:tabular-nums'>" + " &ensp; ".join(parts) + "</span>"
-
-    def _look_closer(self, *_ranges):
-        """Give the part of a large heap that is zoomed into hover texts of single pages."""
-        height, width = self.frame.shape
-        if height * width <= heapmap.HOVER_PAGES or not self.heap.zoomed:
-            return
-        x, y = self.heap.layout.xaxis.range, self.heap.layout.yaxis.range
-        window = (int(min(y)), int(max(y)) + 2, int(min(x)), int(max(x)) + 2)
-        with self.heap.batch_update():
-            self.heap.data[1].update(heapmap.hover_cells(self.snapshot, self.frame, window))
 
     # ------------------------------------------------------------------------------------------ export
 

@@ -16,12 +16,14 @@ from plotly.serializers import custom_serializers
 
 from ..figures.runs import Picture
 from ..figures.theme import CONFIG
+from .brush import LATER
 
 RANGES = tuple(f"{axis}axis{k or ''}" for k in (0, 2, 3, 4) for axis in "xy")
 """Axes that a figure may have."""
 AXIS_KEYS = ("tickvals", "ticktext", "dtick")
 """What an axis takes over from another figure, beside title and range."""
-CAPTION = "title.subtitle.text"
+TITLE, CAPTION = "title.text", "title.subtitle.text"
+MARKS = ("annotations", "shapes")
 ROOM = 0.3
 """Part of a range that a draft leaves free above what it shows, for the drafts that follow."""
 
@@ -74,6 +76,7 @@ def with_room(layout, ranges):
         if layout[name].get("range"):
             (low, high), (least, most) = layout[name]["range"], ranges[name]
             serves = least <= low and high <= most and high - low >= (most - least) / 2
+            serves |= (low, high) == (least, most)  # also where the axis is upside down
             room = 0 if name.startswith("x") else ROOM * (high - low)
             layout[name] = layout[name] | {"range": [least, most] if serves else [low, high + room]}
     return layout
@@ -160,7 +163,7 @@ class LiveFigure(go.FigureWidget):
         self._send_changes(self._changes_of_traces(traces), self._changes_of_layout(layout, moved, facts))
         if len(traces) > len(self.data):
             self.add_traces(traces[len(self.data) :])
-        for key in ("annotations", "shapes"):
+        for key in MARKS:
             if not same(self.layout._props.get(key, []), layout.get(key, [])):
                 self.layout[key] = layout.get(key, [])
         self._default_ranges |= self._ranges(layout)
@@ -168,7 +171,7 @@ class LiveFigure(go.FigureWidget):
         self._sketched = {}
 
     def sketch(self, picture, brush):
-        """Show a draft: by ``brush`` if only its lines and its caption are others, else as ``redraw`` does.
+        """Show a draft: by ``brush`` if only what that can paint is other, else as ``redraw`` does.
 
         What a brush paints is on the screen only.  The state of the figure stays what it was, until ``redraw``.
 
@@ -181,12 +184,22 @@ class LiveFigure(go.FigureWidget):
         changes = self._changes_of_traces(picture.traces)
         others = self._changes_of_layout(layout, self.zoomed, None)
         caption = others.pop(CAPTION, layout["title"]["subtitle"]["text"])
-        if others or len(picture.traces) != len(self._data) or not brush.can_paint(self._data, changes):
+        title = others.pop(TITLE, layout["title"]["text"] if self._sketched else None)
+        more = len(picture.traces) > len(self._data) or not self._same_marks(layout)
+        if others or more or not brush.can_paint(self._data, changes):
             self.redraw(dataclasses.replace(picture, layout=layout))
             return
-        brush.paint(self._layout["meta"]["export_id"], caption, changes)
+        seen = {
+            k: {key: v for key, v in found.items() if (self._data[k]["type"], key) not in LATER}
+            for k, found in changes.items()
+        }
+        brush.paint(self._layout["meta"]["export_id"], caption, {k: v for k, v in seen.items() if v}, title)
         for trace, found in changes.items():
             self._sketched.setdefault(trace, set()).update(found)
+
+    def _same_marks(self, layout):
+        """Return whether annotations and shapes are those that are there."""
+        return all(same(self.layout._props.get(key, []), layout.get(key, [])) for key in MARKS)
 
     def _send_changes(self, traces, layout):
         """Apply changes here and in the browser.
@@ -221,7 +234,7 @@ class LiveFigure(go.FigureWidget):
         """Return what differs of the layout by path: titles, labels, height, stamp, ranges that nobody has moved."""
         stamp = {} if facts is None else {"mheaplab": facts}
         wanted = {"meta": (self._layout.get("meta") or {}) | layout.get("meta", {}) | stamp}
-        wanted |= {"title.text": layout["title"]["text"], CAPTION: layout["title"]["subtitle"]["text"]}
+        wanted |= {TITLE: layout["title"]["text"], CAPTION: layout["title"]["subtitle"]["text"]}
         for name in set(RANGES) & layout.keys():
             axis = layout[name]
             if axis.get("title"):
@@ -232,7 +245,7 @@ class LiveFigure(go.FigureWidget):
         if self._layout.get("height") != layout["height"]:
             wanted |= {"height": layout["height"], "margin.b": layout["margin"]["b"]}
             wanted |= {"legend.y": layout["legend"]["y"]} if "legend" in layout else {}
-        stale = (CAPTION,) if self._sketched else ()
+        stale = (TITLE, CAPTION) if self._sketched else ()
         return {k: v for k, v in wanted.items() if k in stale or not same(plain(get(self._layout, k)), v)}
 
 
