@@ -107,6 +107,7 @@ def _take_spans(state):
         spans[name] = table[name]
     spans["base"] = table["start_addr"]
     manual = table["state"] == SPAN_MANUAL
+    spans["elemsize"][manual] = 0  # of a stack span Go keeps the bytes of a stack there
     spans["span_class"] = np.where(manual, MANUAL_CLASS, table["spanclass"])
     small = np.where(table["spanclass"] & 1, PAGE_NOSCAN, PAGE_SCAN)
     heap = np.where(table["spanclass"] >> 1 == 0, PAGE_LARGE, small)

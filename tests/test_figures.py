@@ -253,6 +253,14 @@ def test_legend_is_constant(real):
         assert [n.split(" (")[0] for n in first] == [n.split(" (")[0] for n in second]
 
 
+def test_hover_of_stacks_names_no_size_class(real):
+    """A span of stacks has no slots and no size class."""
+    _, (heap, _) = real
+    texts = [t for line in heapmap.hover_cells(heap, heapmap.map_frame(heap))["text"] for t in line]
+    stacks = [t for t in texts if "goroutine stacks" in t]
+    assert stacks and not any("size class" in t for t in stacks)
+
+
 def test_hover_tells_the_page(small):
     """A page's hover text has its address, its state, its span, and the objects in it."""
     cells = figures.heap_map(small).data[1]

@@ -98,6 +98,7 @@ def test_slots_after_a_full_sweep_are_the_residents():
     case = mh.load_case(mh.data_path("cases/go119-json"))
     (end,) = mh.snapshots(case, [len(case)], residents=True)
     objects = end.spans["elemsize"] > 0
+    assert np.array_equal(objects, end.spans["state"] <= PAGE_LARGE) and not objects.all()
     assert np.array_equal(end.residents.spans["objects"][objects], end.spans["alloc_count"][objects])
 
 
