@@ -169,7 +169,7 @@ class DaskWorkers:
         return self
 
     def __exit__(self, *exception):
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=False)  # takes back what has not ended
 
     def submit(self, run):
         """Return the future of a run's row; Dask itself gives it to another worker if one is lost."""
