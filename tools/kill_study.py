@@ -85,7 +85,7 @@ class Killer:
         if whom == "driver" and self.rng.random() < STARTING:
             self.wait(self.rng.uniform(0, 4))
         else:
-            self.wait(0, self.rng.choice((0, 1, 1, 2)))
+            self.wait(0, self.rng.choice((0, 0, 1, 1)))
             self.wait(self.rng.uniform(0, 0.05))
         if self.driver.poll() is not None:
             return False
@@ -138,7 +138,8 @@ def kills(killer, n, wanted):
     status = killer.finish()
     told = ", ".join(f"{count} of a {whom}" for whom, count in killer.kills.items())
     seconds = time.monotonic() - begin
-    return compare(f"{told} killed in {seconds:.0f} s, exit {status}", killer.out, wanted) and status == 0
+    good = compare(f"{told} killed in {seconds:.0f} s, exit {status}", killer.out, wanted)
+    return good and status == 0 and sum(killer.kills.values()) == n
 
 
 def spoilt(study, out, workers, wanted):
@@ -181,7 +182,7 @@ def main(argv=None):
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--scale", type=float, default=0.05, help="length of a run; default: 0.05, some 50 ms")
+    parser.add_argument("--scale", type=float, default=1.0, help="length of a run; default: 1, some 200 ms")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     os.environ.setdefault("PYTHONPATH", str(Path(mh.__file__).parent.parent))

@@ -3,7 +3,8 @@
 Nothing here runs a replay or a simulation, or knows widgets.  Reading order: ``units`` (numbers as text), ``theme``
 (colours and layout), ``heapmap``, ``occupancy``, ``agreement``, ``size_histogram``, ``class_waste``, ``table_waste``,
 ``strips`` (rows of bits), ``span_bits``, ``arena_bits``; of a run ``runs`` (axis, caption, thinning), ``memory``,
-``cycles``, ``sweeping``, ``waste``, ``arenas``, ``comparison``, ``trace_agreement``; ``export``.
+``cycles``, ``sweeping``, ``waste``, ``arenas``, ``comparison``, ``trace_agreement``;
+of a study ``study_axes``, ``multiples``, ``pareto``, ``sensitivity``, ``parallel``; ``export``.
 """
 
 import sys
@@ -17,7 +18,11 @@ from .cycles import cycles_figure
 from .export import DRAWN, FORMATS, NoChromeError, close_renderer, export, numbers, provenance
 from .heapmap import MapFrame, heap_map, map_frame
 from .memory import memory_over_time
+from .multiples import multiples
 from .occupancy import occupancy, occupancy_table
+from .parallel import parallel
+from .pareto import pareto
+from .sensitivity import sensitivity
 from .size_histogram import size_histogram, size_table
 from .span_bits import span_bits
 from .sweeping import sweep_figure
@@ -48,10 +53,14 @@ __all__ = [
     "heap_over_time",
     "map_frame",
     "memory_over_time",
+    "multiples",
     "numbers",
     "occupancy",
     "occupancy_table",
+    "parallel",
+    "pareto",
     "provenance",
+    "sensitivity",
     "size_histogram",
     "size_table",
     "span_bits",

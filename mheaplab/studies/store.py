@@ -112,7 +112,9 @@ def read_part(path):
     data = path.read_bytes()
     if path.stem != f"part-{_digest(data)[:32]}":
         raise FormatError(f"{path}: its checksum is wrong")
-    return parquet.read_table(pa.BufferReader(data))
+    # Not read_table: its threads may still be there when the process ends, which then ends badly.
+    with parquet.ParquetFile(pa.BufferReader(data)) as file:
+        return file.read(use_threads=False)
 
 
 def _files(folder, pattern):
@@ -165,7 +167,8 @@ def read_study(out):
         found = json.loads(path.read_bytes())
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise FormatError(f"{path}: 'format' is not {FORMAT!r}")
-        keys = parquet.read_table(Path(out) / PLAN, columns=["key"]).column("key").to_pylist()
+        with parquet.ParquetFile(Path(out) / PLAN) as file:
+            keys = file.read(columns=["key"], use_threads=False).column("key").to_pylist()
     except FileNotFoundError as err:
         raise FormatError(f"{out}: no study is there (no {os.path.basename(err.filename)})") from err
     except FormatError:
