@@ -160,7 +160,7 @@ def test_failures_are_said_and_left_out(study):
 def test_parallel_has_an_axis_for_everything(study):
     (trace,) = figures.parallel(study).data
     assert [d.label for d in trace.dimensions] == [
-        "GOGC", "arena", "size classes", "mean backed, MiB", "collections", "collector's time, percent"
+        "GOGC, percent", "arena", "size classes", "mean backed, MiB", "collections", "collector's time, percent"
     ]  # fmt: skip
     assert trace.dimensions[0].ticktext == ("25", "50", "100", "off") and len(trace.dimensions[4]["values"]) == 16
     assert list(trace.line.color) == list(trace.dimensions[-1]["values"])

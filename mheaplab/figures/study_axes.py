@@ -95,20 +95,20 @@ def knob_values(study, name):
 def knob_axis(study, name, values):
     """Return the axis of a parameter for rows that have ``values``."""
     different = knob_values(study, name)
+    unit = FIELDS[name].metadata["unit"] if name in FIELDS and not _bytes(name) else ""
+    title = f"{knob_title(name)}, {unit}" if unit else knob_title(name)
     if len(different) <= FEW or isinstance(different[0], str):
         place = {value: k for k, value in enumerate(different)}
         places = np.array([place[v] for v in values], float)
         step = max(1, -(-len(different) // FEW))
         shown = different[::step]
-        return Axis(knob_title(name), places, [place[v] for v in shown], [knob_text(name, v) for v in shown])
+        return Axis(title, places, [place[v] for v in shown], [knob_text(name, v) for v in shown])
     space = study.about["space"].get(name)
     log = isinstance(space, dict) and space.get("log")
     to = np.log2 if log else np.asarray
     low, high = float(different[0]), float(different[-1])
     even = np.linspace(to(low), to(high), NICE_TICKS)
     texts = [knob_text(name, _rounded(2**v if log else v, type(different[0]))) for v in even]
-    unit = FIELDS[name].metadata["unit"] if name in FIELDS and not _bytes(name) else ""
-    title = f"{knob_title(name)}, {unit}" if unit else knob_title(name)
     return Axis(title, to(np.asarray(values, float)), even.tolist(), texts)
 
 

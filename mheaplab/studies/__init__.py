@@ -11,9 +11,10 @@ Reading order: ``space`` (sets of parameters), ``inputs`` (what is simulated), `
 from .search import search
 from .space import Interval, grid_sets, latin_sets
 from .store import DamagedFile
-from .study import Study, grid, load, sample
+from .study import Plan, Study, grid, load, sample
 from .study_file import run_file
 
 __all__ = [
-    "DamagedFile", "Interval", "Study", "grid", "grid_sets", "latin_sets", "load", "run_file", "sample", "search",
+    "DamagedFile", "Interval", "Plan", "Study", "grid", "grid_sets", "latin_sets", "load", "run_file", "sample",
+    "search",
 ]  # fmt: skip

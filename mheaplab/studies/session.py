@@ -93,10 +93,15 @@ class Session:
         if not self._begun:
             self._stack.enter_context(self._workers)
             self._begun = True
+        tell = self._progress if callable(self._progress) else self._bar if self._progress else _silent
         done = 0
+        tell(0, len(todo))
         for rows in execute(todo, self._workers, lambda: self.interrupted):
             with self._disk():
                 self.store.put(rows)
             done += len(rows)
-            if self._progress:
-                (self._progress if callable(self._progress) else self._bar)(done, len(todo))
+            tell(done, len(todo))
+
+
+def _silent(_done, _total):
+    """Tell nobody."""

@@ -30,7 +30,9 @@ class StudyProgress(ipw.HBox):
     def __call__(self, done, total):
         """Show that ``done`` of ``total`` runs are done."""
         now = time.monotonic()
-        if done < total and now - self._last < EVERY:
+        if done == 0:
+            self._begin = now
+        if 0 < done < total and now - self._last < EVERY:
             return
         self._last = now
         self.bar.max, self.bar.value = total, done
