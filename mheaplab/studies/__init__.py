@@ -3,9 +3,9 @@
 >>> study = mh.studies.grid(["json-service"], {"gogc": [50, 100, 200]}, out="results/gogc")      # doctest: +SKIP
 >>> study.table.to_pandas()                                                                      # doctest: +SKIP
 
-Reading order: ``space`` (sets of parameters), ``inputs`` (what is simulated), ``keys`` (what makes a run the same run),
-``run_one`` (one run becomes one row), ``store`` (rows on disk), ``execute`` (runs to workers, rows back), ``session``
-(both together), ``study`` (what one calls), ``search`` (Optuna), ``study_file`` (a study in TOML).
+Reading order: ``space`` (sets of parameters), ``keys`` (what makes a run the same run), ``locks``, ``inputs`` (what is
+simulated), ``run_one`` (one run becomes one row), ``store`` (rows on disk), ``execute`` (runs to workers, rows back),
+``session`` (both together), ``study`` (what one calls), ``search`` (Optuna), ``study_file`` (a study in TOML).
 """
 
 from .search import search

@@ -29,6 +29,7 @@ from ..traces.store import ParquetSource, is_parquet
 from ..workloads.scenarios import ENDING
 from ..workloads.stream import GENERATOR_VERSION
 from .keys import digest
+from .locks import locked
 
 LOADED = 1 << 21
 """Events of the longest trace that is kept in memory: 57 MB."""
@@ -172,7 +173,9 @@ def local_copy(address):
         target = copies_folder() / f"{digest([address, str(system.ukey(path))])[:32]}-{path.rsplit('/', 1)[-1]}"
         if not target.exists():
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _fetch(system, path, target)
+            with locked(f"{target}.lock", wait=True):  # the other workers of this machine want it too
+                if not target.exists():
+                    _fetch(system, path, target)
     except (OSError, ValueError, ImportError) as err:
         raise FormatError(f"{address}: cannot be read ({' '.join(str(err).split()) or type(err).__name__})") from err
     return str(target)

@@ -1,7 +1,7 @@
 """run_one: one run, from a few hundred bytes that say what to do to one flat row of numbers.
 
 The row has what the run was (input, seed, every parameter), what came out (``metrics.summary``), and how long it took.
-All but the ``seconds`` are the same wherever and whenever it runs.  A run that fails is a row too: the reason stands in
+All but these ``TIMES`` are the same wherever and whenever it runs.  A run that fails is a row too: the reason stands in
 ``error``, and ``lasting`` says whether it would fail again.
 """
 
@@ -20,6 +20,8 @@ from .keys import code_stamp
 
 PARAMETERS = tuple(field.name for field in dataclasses.fields(HeapParams))
 MEASURED = tuple(metric.name for metric in METRICS)
+TIMES = ("seconds", "cpu_seconds")
+"""What a run took, by the clock and of a processor."""
 LASTING = (ValueError, GoThrow, InvariantError)
 """Errors that the run itself is the reason of."""
 MOST_LETTERS = 500
@@ -66,27 +68,29 @@ def run_one(run):
     """
     if run.code != code_stamp():
         raise OtherCodeError(f"a worker has code {code_stamp()}, the study {run.code}: install the same everywhere")
-    begin = time.perf_counter()
+    begin, busy = time.perf_counter(), time.thread_time()
     try:
         result = simulate(open_input(run.source, run.seed, run.scale), run.params, samples=run.samples, seed=run.seed)
         if not result.complete:
             raise InterruptedError("was interrupted")
     except Exception as err:  # whatever it is, it is this run's and must not stop the others
-        return failed_row(run, f"{type(err).__name__}: {err}", isinstance(err, LASTING), time.perf_counter() - begin)
+        took = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.thread_time() - busy}
+        return failed_row(run, f"{type(err).__name__}: {err}", isinstance(err, LASTING)) | took
     facts = {
         "events": result.provenance["events_done"],
         "simulated_seconds": result.provenance["simulated_seconds"],
         "seconds": time.perf_counter() - begin,
+        "cpu_seconds": time.thread_time() - busy,
         "error": "",
         "lasting": True,
     }
     return _about(run, result.params) | {name: float(v) for name, v in summary(result).items()} | facts
 
 
-def failed_row(run, reason, lasting, seconds=0.0):
+def failed_row(run, reason, lasting):
     """Return the row of a run that failed."""
     reason = " ".join(reason.split())[:MOST_LETTERS]
-    facts = {"events": 0, "simulated_seconds": 0.0, "seconds": seconds, "error": reason, "lasting": lasting}
+    facts = {"events": 0, "simulated_seconds": 0.0} | dict.fromkeys(TIMES, 0.0) | {"error": reason, "lasting": lasting}
     return _about(run, run.params) | dict.fromkeys(MEASURED) | facts
 
 

@@ -22,12 +22,14 @@ import json
 import os
 import shutil
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 
 from ..errors import FormatError
 from ..whole_file import whole_file
 from .keys import code_stamp
-from .run_one import MEASURED, PARAMETERS
+from .locks import locked
+from .run_one import MEASURED, PARAMETERS, TIMES
 from .space import FIELDS
 
 PART = 2000
@@ -48,7 +50,8 @@ def schema():
     fields += [("replication", pa.int64()), ("seed", pa.int64()), ("scale", pa.float64()), ("samples", pa.int64())]
     fields += [(name, getattr(pa, ARROW_OF[type(FIELDS[name].default).__name__])()) for name in PARAMETERS]
     fields += [(name, pa.float64()) for name in MEASURED]
-    fields += [("events", pa.int64()), ("simulated_seconds", pa.float64()), ("seconds", pa.float64())]
+    fields += [("events", pa.int64()), ("simulated_seconds", pa.float64())]
+    fields += [(name, pa.float64()) for name in TIMES]
     return pa.schema([*fields, ("error", pa.string()), ("lasting", pa.bool_())])
 
 
@@ -195,23 +198,25 @@ class Store:
         self.out = Path(out)
         self.runs, self.results = self.out / "runs", self.out / "results"
         self.done, self._late = {}, {}
-        self._lock = None
+        self._stack = ExitStack()
 
     def __enter__(self):
         if self.out.exists() and not self.out.is_dir():
             raise ValueError(f"out = {os.fspath(self.out)!r} is no folder")
         for folder in (self.out, self.runs, self.results):
             folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(self.out / LOCK)
-        try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.out / LOCK, wait=False))
+            except BlockingIOError as err:
+                text = f"out = {os.fspath(self.out)!r}: another process is at work on this study"
+                raise ValueError(text) from err
             self._tidy()
-        except BaseException:
-            self._lock.close()
-            raise
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *exception):
-        self._lock.close()
+        self._stack.close()
 
     def row(self, key):
         """Return the row of a run that is done."""
@@ -301,26 +306,3 @@ class Store:
         for path in self._late:
             path.unlink(missing_ok=True)
         self._late = {}
-
-
-def _locked(path):
-    """Return the open, locked file ``path``; the lock goes with the process."""
-    file = open(path, "a", encoding="ascii")
-    try:
-        _lock_now(file)
-    except OSError as err:
-        file.close()
-        raise ValueError(f"out = {os.fspath(path.parent)!r}: another process is at work on this study") from err
-    return file
-
-
-def _lock_now(file):
-    """Lock an open file, or raise OSError."""
-    if os.name == "nt":
-        import msvcrt
-
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
