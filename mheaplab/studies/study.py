@@ -35,8 +35,8 @@ class Study:
         Its folder.
     table : pyarrow.Table
         A row per run that has ended, in the order of the plan: what it was (``trace``, ``replication``, ``seed``, every
-        parameter), every metric (``mheaplab.METRICS``; empty if it failed), ``seconds``, ``cpu_seconds``, and ``error``, the reason if
-        it failed.  ``table.to_pandas()`` and ``polars.from_arrow(table)`` have it elsewhere.
+        parameter), every metric (``mheaplab.METRICS``; empty if it failed), ``seconds``, ``cpu_seconds``, and
+        ``error``, the reason if it failed.  ``table.to_pandas()`` and ``polars.from_arrow(table)`` have it elsewhere.
     knobs : tuple of str
         The parameters that were varied.
     planned : int
