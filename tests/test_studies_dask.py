@@ -27,7 +27,7 @@ PATIENCE = 60
 @pytest.fixture(scope="module")
 def cluster():
     """Two workers with one thread each, as processes."""
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         yield cluster
 
 

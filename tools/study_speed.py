@@ -113,7 +113,7 @@ def by_dask(folder, runs, scale):
     """Print the same for a cluster of two workers with one thread each on this machine."""
     from distributed import Client, LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
         found, clock = study(folder, runs, scale, client=client)
     alone = float(found.column("seconds").mean())
     print(
