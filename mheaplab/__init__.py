@@ -67,6 +67,7 @@ __all__ = [
     "sizeclasses",
     "snapshots",
     "steps",
+    "studies",
     "summary",
     "widgets",
     "workloads",
@@ -75,8 +76,8 @@ __all__ = [
 
 
 def __getattr__(name):
-    """Import ``figures`` and ``widgets`` when first used: ``import mheaplab`` loads neither plotly nor ipywidgets."""
-    if name in ("figures", "widgets"):
+    """Import ``figures``, ``studies`` and ``widgets`` when first used: without them ``import mheaplab`` is quicker."""
+    if name in ("figures", "studies", "widgets"):
         return importlib.import_module("." + name, __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

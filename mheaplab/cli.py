@@ -12,6 +12,7 @@ from . import __version__, workloads
 from .case import load_case
 from .cli_prove import add_prove
 from .cli_simulate import add_simulate
+from .cli_study import add_study
 from .cli_traces import add_traces, no_folder
 from .compare import compare
 from .data import data_path
@@ -208,6 +209,8 @@ def make_parser():
     add_simulate(commands)
 
     add_traces(commands)
+
+    add_study(commands)
 
     add_prove(commands)
 

@@ -5,26 +5,12 @@ import sys
 from pathlib import Path
 
 from .errors import FormatError
+from .param_fields import read_value
 from .params import HeapParams
 from .simulate import simulate
 
 DONE, BAD, USAGE = 0, 1, 2
-SUFFIXES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 INTERRUPTED = 130
-
-
-def _number(text):
-    """Return the number that ``text`` is, with KiB, MiB, GiB or TiB after it for bytes; None if it is none."""
-    for suffix, factor in SUFFIXES.items():
-        if text.endswith(suffix):
-            number = _number(text.removesuffix(suffix))
-            return None if number is None else number * factor
-    for kind in (int, float):
-        try:
-            return kind(text.replace("_", ""))
-        except ValueError:
-            continue
-    return None
 
 
 def read_setting(text):
@@ -40,21 +26,10 @@ def read_setting(text):
     if not equals or name not in fields or name in ("go", "occupied"):
         known = ", ".join(sorted(set(fields) - {"go", "occupied"}))
         raise ValueError(f"--set {text!r}: expected NAME=VALUE with one of {known}")
-    default = fields[name].default
-    if isinstance(default, bool):
-        if value not in ("true", "false"):
-            raise ValueError(f"--set {text!r}: expected true or false")
-        return name, value == "true"
-    if isinstance(default, str):
-        return name, value
-    if name == "gogc" and value == "off":
-        return name, -1
-    number = _number(value)
-    if number is None:
-        raise ValueError(f"--set {text!r}: {value!r} is no number")
-    if isinstance(default, int) and number == int(number):
-        number = int(number)
-    return name, number
+    try:
+        return name, read_value(fields[name], value)
+    except ValueError as err:
+        raise ValueError(f"--set {text!r}: {err}") from err
 
 
 def _summary(result):

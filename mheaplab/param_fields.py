@@ -10,6 +10,7 @@ import numbers
 from .runtime.structs import MAX_ADDRESS
 
 MIB = 1 << 20
+SUFFIXES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
 class AddressRanges:
@@ -54,6 +55,45 @@ def parameter(default, unit, legal, text, source):
     """Make a dataclass field with the metadata every parameter has."""
     meta = {"unit": unit, "legal": legal, "help": text, "source": source}
     return dataclasses.field(default=default, metadata=meta)
+
+
+def _number(text):
+    """Return the number that ``text`` is, with KiB, MiB, GiB or TiB after it for bytes; None if it is none."""
+    for suffix, factor in SUFFIXES.items():
+        if text.endswith(suffix):
+            number = _number(text.removesuffix(suffix))
+            return None if number is None else number * factor
+    for kind in (int, float):
+        try:
+            return kind(text.replace("_", ""))
+        except ValueError:
+            continue
+    return None
+
+
+def read_value(field, text):
+    """Return the value that ``text`` is for a parameter, given as its dataclass field.
+
+    Raises
+    ------
+    ValueError
+        If it is none of the parameter's type; whether it is legal is not looked at.
+    """
+    default = field.default
+    if isinstance(default, bool):
+        if text not in ("true", "false"):
+            raise ValueError("expected true or false")
+        return text == "true"
+    if isinstance(default, str):
+        return text
+    if field.name == "gogc" and text == "off":
+        return -1
+    number = _number(text)
+    if number is None:
+        raise ValueError(f"{text!r} is no number")
+    if isinstance(default, int) and number % 1 == 0:
+        number = int(number)
+    return number
 
 
 class Checked:

@@ -6,6 +6,12 @@ import time
 BAR_WIDTH = 30
 
 
+def done_words(done, total, elapsed):
+    """Return how much of ``total`` is done after ``elapsed`` seconds, and how long the rest will take."""
+    left = f"{elapsed * (total - done) / done:.0f} s left" if 0 < done < total else f"{elapsed:.0f} s"
+    return f"{done:,} of {total:,}, {left}"
+
+
 class ProgressBar:
     """A bar on stderr for work that takes longer than two seconds; nothing where stderr is not a terminal."""
 
@@ -29,8 +35,7 @@ class ProgressBar:
         if total is None:
             return f"{done:,}, {elapsed:.0f} s"
         full = BAR_WIDTH * done // max(total, 1)
-        left = f"{elapsed * (total - done) / done:.0f} s left" if 0 < done < total else f"{elapsed:.0f} s"
-        return f"[{'#' * full + '.' * (BAR_WIDTH - full)}] {done:,} of {total:,}, {left}"
+        return f"[{'#' * full + '.' * (BAR_WIDTH - full)}] {done_words(done, total, elapsed)}"
 
     def close(self):
         """End the line of the bar."""

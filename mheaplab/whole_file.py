@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def whole_file(path):
+def whole_file(path, durable=False):
     """Open a file to write bytes to; it takes the place of ``path`` once the block has ended without an error.
 
     Until then it has a temporary name in the same folder, and after an error it is gone.
@@ -15,6 +15,8 @@ def whole_file(path):
     Parameters
     ----------
     path : str or os.PathLike
+    durable : bool
+        Whether it is on the disk, its name too, when the block has ended: then it outlives a loss of power.
 
     Yields
     ------
@@ -25,8 +27,24 @@ def whole_file(path):
     try:
         with os.fdopen(handle, "wb") as out:
             yield out
+            if durable:
+                out.flush()
+                os.fsync(out.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+        if durable:
+            _sync_folder(path.parent)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _sync_folder(folder):
+    """Bring the names in ``folder`` to the disk, where folders can be opened (not on Windows)."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

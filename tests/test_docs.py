@@ -74,7 +74,7 @@ def test_every_invariant_has_a_sentence_and_a_check():
     [
         "README.md", "ARCHITECTURE.md", "docs/cases.md", "docs/speed.md", "docs/coverage.md", "docs/policies.md",
         "docs/time-model.md", "docs/pacing.md", "docs/histograms.md", "docs/size-classes.md",
-        "docs/size-class-questions.md", "data/README.md",
+        "docs/size-class-questions.md", "docs/studies.md", "data/README.md",
     ],
 )  # fmt: skip
 def test_files_named_in_prose_exist(page):

@@ -4,7 +4,8 @@ Nothing here runs a replay or a simulation, or knows widgets.  Reading order: ``
 (colours and layout), the heap map's ``page_frame``, ``page_colors``, ``page_hover`` and ``heapmap``, ``occupancy``,
 ``agreement``, ``size_histogram``, ``class_waste``, ``table_waste``, ``strips`` (rows of bits), ``span_bits``,
 ``arena_bits``; of a run ``runs`` (axis, caption, thinning), ``memory``, ``cycles``, ``sweeping``, ``waste``,
-``arenas``, ``comparison``, ``trace_agreement``; ``export``.
+``arenas``, ``comparison``, ``trace_agreement``; of a
+study ``study_axes``, ``multiples``, ``pareto``, ``sensitivity``, ``parallel``; ``export``.
 
 ``set_theme("dark")`` is for all figures that are not told a theme.
 """
@@ -20,8 +21,12 @@ from .cycles import cycles_figure
 from .export import DRAWN, FORMATS, NoChromeError, close_renderer, export, numbers, provenance
 from .heapmap import heap_map
 from .memory import memory_over_time
+from .multiples import multiples
 from .occupancy import occupancy, occupancy_table
 from .page_frame import MapFrame, map_frame
+from .parallel import parallel
+from .pareto import pareto
+from .sensitivity import sensitivity
 from .size_histogram import size_histogram, size_table
 from .span_bits import span_bits
 from .sweeping import sweep_figure
@@ -52,11 +57,15 @@ __all__ = [
     "heap_over_time",
     "map_frame",
     "memory_over_time",
+    "multiples",
     "numbers",
     "occupancy",
     "occupancy_table",
+    "parallel",
+    "pareto",
     "provenance",
     "set_theme",
+    "sensitivity",
     "size_histogram",
     "size_table",
     "span_bits",

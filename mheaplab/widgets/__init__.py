@@ -9,11 +9,14 @@ from .live import ExportButtons, LiveFigure
 from .program_explorer import ProgramExplorer, program_explorer
 from .run_explorer import RunExplorer, run_explorer
 from .save_row import SaveRow
+from .study_explorer import StudyExplorer, study_explorer
+from .study_progress import StudyProgress, study_progress
 from .sweep_explorer import SweepExplorer, sweep_explorer
 from .time_explorer import TimeExplorer, time_explorer
 
 __all__ = [
     "AddressBox", "CaseExplorer", "ClassExplorer", "ExportButtons", "Explorer", "HeapExplorer", "LiveFigure",
-    "ProgramExplorer", "RunExplorer", "SaveRow", "SweepExplorer", "TimeExplorer", "address_box", "case_explorer",
-    "class_explorer", "heap_explorer", "program_explorer", "run_explorer", "sweep_explorer", "time_explorer",
+    "ProgramExplorer", "RunExplorer", "SaveRow", "StudyExplorer", "StudyProgress", "SweepExplorer", "TimeExplorer",
+    "address_box", "case_explorer", "class_explorer", "heap_explorer", "program_explorer", "run_explorer",
+    "study_explorer", "study_progress", "sweep_explorer", "time_explorer",
 ]  # fmt: skip
