@@ -147,8 +147,10 @@ def drafts_are_painted(page, slider):
     for key in ["ArrowRight"] * 4 + ["ArrowLeft"] * 4:
         page.keyboard.press(key)
         page.wait_for_timeout(120)
+    # Where the kernel is slow a key may come after a rest, so exact runs of other values may come between.
     page.wait_for_function("window.seen.length > 4 && window.seen.at(-1).text.includes('exact')")
-    assert page.evaluate(DATA) == first, "back where it was, whatever was painted between"
+    # Back where it was, whatever was painted between.
+    page.wait_for_function(f"(first) => {DATA} === first && window.seen.at(-1).text.includes('exact')", arg=first)
     drafts = [seen for seen in page.evaluate("window.seen") if "prefix" in seen["text"]]
     painted = [b for a, b in zip(drafts, drafts[1:], strict=False) if a["redraws"] == b["redraws"]]
     assert len(painted) >= 2 and all(a["path"] != b["path"] for a, b in zip(painted, painted[1:], strict=False))

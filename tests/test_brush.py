@@ -6,6 +6,7 @@ import pytest
 from mheaplab.figures.runs import Picture
 from mheaplab.widgets.brush import Brush
 from mheaplab.widgets.live import LiveFigure, with_room
+from mheaplab.widgets.map_figure import MapFigure
 
 
 def picture(ys, *, top=10.0, name="a", kind="scatter", caption="x<br>y", **more):
@@ -169,9 +170,9 @@ def test_an_image_is_painted_and_its_hover_texts_wait():
 
 def test_other_marks_are_plotlys():
     """A label that changes is not painted."""
-    live, brush = LiveFigure(heap_map_like("data:a", "one")), Told()
+    live, brush = MapFigure(heap_map_like("data:a", "one"), "map", None, None), Told()
     now = heap_map_like("data:b", "one")
     now.layout["annotations"] = [{"text": "64 MiB", "x": 0, "y": 0}]
-    live.sketch(now, brush)
+    live.draft(now, None, brush)
     assert not hasattr(brush, "sent") and live.layout.annotations[0].text == "64 MiB"
     assert live.data[0].source == "data:b"

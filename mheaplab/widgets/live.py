@@ -185,8 +185,7 @@ class LiveFigure(go.FigureWidget):
         others = self._changes_of_layout(layout, self.zoomed, None)
         caption = others.pop(CAPTION, layout["title"]["subtitle"]["text"])
         title = others.pop(TITLE, layout["title"]["text"] if self._sketched else None)
-        more = len(picture.traces) > len(self._data) or not self._same_marks(layout)
-        if others or more or not brush.can_paint(self._data, changes):
+        if others or len(picture.traces) > len(self._data) or not brush.can_paint(self._data, changes):
             self.redraw(dataclasses.replace(picture, layout=layout))
             return
         seen = {
@@ -197,7 +196,7 @@ class LiveFigure(go.FigureWidget):
         for trace, found in changes.items():
             self._sketched.setdefault(trace, set()).update(found)
 
-    def _same_marks(self, layout):
+    def same_marks(self, layout):
         """Return whether annotations and shapes are those that are there."""
         return all(same(self.layout._props.get(key, []), layout.get(key, [])) for key in MARKS)
 

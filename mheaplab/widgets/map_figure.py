@@ -30,9 +30,15 @@ class MapFigure(LiveFigure):
         self._look_closer()
 
     def draft(self, picture, snapshot, brush):
-        """Show the map of another moment as ``sketch`` does; its hover texts come with ``show``."""
+        """Show the map of another moment as ``sketch`` does; its hover texts come with ``show``.
+
+        The label of an arena changes when the heap grows, and is plotly's to draw.
+        """
         self._shown = snapshot
-        self.sketch(picture, brush)
+        if self.same_marks(picture.layout):
+            self.sketch(picture, brush)
+        else:
+            self.redraw(picture)
 
     def _look_closer(self, *_ranges):
         """Give the part of a large heap that is zoomed into hover texts of single pages."""
