@@ -267,3 +267,22 @@ def test_your_own_program(lab, folder):
     assert name.startswith("go127-tmpl.heap.pb.gz-gogc-") and name.endswith("-memory.svg")
     assert content.startswith(b"<svg") and b"Memory over time: go127-tmpl.heap.pb.gz" in content
     assert (folder / "notebooks" / "exports" / "buffers.parquet").is_file()
+
+
+def test_studies(lab, folder):
+    """Notebook 07: the study runs, its bar is full; metrics and colour are chosen, and the figures follow."""
+    with opened(f"{lab}07_studies.ipynb", chrome()) as page:
+        find_plot(page, "-pareto-", control=".widget-dropdown select")
+        page.wait_for_function('plot.layout.title.text === "Collector\'s time against mean backed: json-service"')
+        page.get_by_label("upwards").select_option(label="collections")
+        page.wait_for_function("plot.layout.title.text.startsWith('Collections against mean backed')")
+        page.get_by_label("trace", exact=True).select_option(label="web-sessions")
+        page.wait_for_function("plot.layout.title.text.endsWith(': web-sessions')")
+        before = page.evaluate("plot.data.map((t) => t.name).join()")
+        page.get_by_label("colour").select_option(label="size classes")
+        page.wait_for_function("(before) => plot.data.map((t) => t.name).join() !== before", arg=before)
+        name, content = saved(page, "Download SVG")
+        page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollTop = 0")
+        page.get_by_text("24 of 24, ").wait_for()
+    assert name.startswith("study-web-sessions-collections-mean_backed-size_classes") and content.startswith(b"<svg")
+    assert (folder / "notebooks" / "studies" / "grid" / "study.json").is_file()
