@@ -79,12 +79,12 @@ def opened(address, browser_path):
     assert not outside and not errors, (outside, errors)
 
 
-def find_plot(page, name):
-    """Scroll down until the figure with ``name`` in its id is there, and make it ``window.plot``."""
+def find_plot(page, name, control=".noUi-handle"):
+    """Scroll down until the figure with ``name`` in its id, and a control, are there; make it ``window.plot``."""
     plot = PLOT.replace("{}", name)
     for _ in range(240):
         page.evaluate(DOWN)
-        if page.evaluate(f"!!({plot}) && !!document.querySelector('.noUi-handle')"):
+        if page.evaluate(f"!!({plot}) && !!document.querySelector('{control}')"):
             break
         time.sleep(0.5)
     find_first(page, name)

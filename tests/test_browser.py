@@ -139,20 +139,29 @@ RECORD = """() => {
 }"""
 
 
-def drafts_are_painted(page, slider):
-    """Move a slider back and forth; drafts say so, move lines without plotly's redrawing, and leave nothing behind."""
+def drafts_of(page, slider):
+    """Move a slider back and forth, wait for the exact run, and return the drafts that were painted."""
     first = page.evaluate(DATA)
-    page.evaluate(RECORD)
+    page.evaluate("window.seen = []")
     slider.focus()
     for key in ["ArrowRight"] * 4 + ["ArrowLeft"] * 4:
         page.keyboard.press(key)
         page.wait_for_timeout(120)
     # Where the kernel is slow a key may come after a rest, so exact runs of other values may come between.
-    page.wait_for_function("window.seen.length > 4 && window.seen.at(-1).text.includes('exact')")
+    page.wait_for_function("window.seen.length > 1 && window.seen.at(-1).text.includes('exact')")
     # Back where it was, whatever was painted between.
     page.wait_for_function(f"(first) => {DATA} === first && window.seen.at(-1).text.includes('exact')", arg=first)
     drafts = [seen for seen in page.evaluate("window.seen") if "prefix" in seen["text"]]
-    painted = [b for a, b in zip(drafts, drafts[1:], strict=False) if a["redraws"] == b["redraws"]]
+    return [b for a, b in zip(drafts, drafts[1:], strict=False) if a["redraws"] == b["redraws"]]
+
+
+def drafts_are_painted(page, slider):
+    """Drafts say so, move lines without plotly's redrawing, leave nothing behind; a busy machine shows few of them."""
+    page.evaluate(RECORD)
+    for _ in range(8):
+        painted = drafts_of(page, slider)
+        if len(painted) >= 2:
+            break
     assert len(painted) >= 2 and all(a["path"] != b["path"] for a, b in zip(painted, painted[1:], strict=False))
 
 
@@ -334,3 +343,22 @@ def test_heap_through_time(lab, folder):
     table = (folder / "notebooks" / "exports" / f"orders-event-{event}-oldest-heap-map.csv").read_text(encoding="utf-8")
     assert "oldest_age" in table and "main.order" in table
     assert (folder / "notebooks" / "exports" / "cache-oldest.html").is_file()
+
+
+def test_studies(lab, folder):
+    """Notebook 07: the study runs, its bar is full; metrics and colour are chosen, and the figures follow."""
+    with opened(f"{lab}07_studies.ipynb", chrome()) as page:
+        find_plot(page, "-pareto-", control=".widget-dropdown select")
+        page.wait_for_function('plot.layout.title.text === "Collector\'s time against mean backed: json-service"')
+        page.get_by_label("upwards").select_option(label="collections")
+        page.wait_for_function("plot.layout.title.text.startsWith('Collections against mean backed')")
+        page.get_by_label("trace", exact=True).select_option(label="web-sessions")
+        page.wait_for_function("plot.layout.title.text.endsWith(': web-sessions')")
+        before = page.evaluate("plot.data.map((t) => t.name).join()")
+        page.get_by_label("colour").select_option(label="size classes")
+        page.wait_for_function("(before) => plot.data.map((t) => t.name).join() !== before", arg=before)
+        name, content = saved(page, "Download SVG")
+        page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollTop = 0")
+        page.get_by_text("24 of 24, ").wait_for()
+    assert name.startswith("study-web-sessions-collections-mean_backed-size_classes") and content.startswith(b"<svg")
+    assert (folder / "notebooks" / "studies" / "grid" / "study.json").is_file()

@@ -54,6 +54,11 @@ def test_a_grid_is_every_combination():
     sets = grid_sets({"gogc": [50, "off"], "arena_bytes": ["4MiB", 64 << 20]})
     assert sets == [{"gogc": g, "arena_bytes": a << 20} for g in (50, -1) for a in (4, 64)]
     assert grid_sets({}) == [{}]
+    ((value,),) = [s.values() for s in grid_sets({"trace_time": [1.0]})]
+    assert value is True
+    assert grid_sets({"gogc": np.array([50, 60])}) == [{"gogc": 50}, {"gogc": 60}]
+    (classes,) = grid_sets({"size_classes": [mh.sizeclasses.tcmalloc_table("go1.19")]})
+    assert classes == grid_sets({"size_classes": ["tcmalloc"]})[0]
 
 
 def test_a_latin_hypercube_uses_every_part_once():

@@ -19,7 +19,8 @@ from pathlib import Path
 import mheaplab as mh
 from mheaplab import figures
 
-TRACE = "json-service"
+TRACE = "tree-builder"
+"""A program that waits least for memory, which all processors share."""
 STRETCH = 20
 
 
@@ -126,7 +127,7 @@ def main(argv=None):
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=200, help="of the study that two workers share; default: 200")
-    parser.add_argument("--scale", type=float, default=1.0, help="length of such a run; default: 1")
+    parser.add_argument("--scale", type=float, default=1.4, help="length of such a run; default: 1.4")
     parser.add_argument("--rounds", type=int, default=1, help="of one and two workers in turn; default: 1")
     parser.add_argument("--dask", action="store_true")
     parser.add_argument("--skip-many", action="store_true", help="leave the 10,000 runs out")

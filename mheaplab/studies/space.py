@@ -78,7 +78,7 @@ def plain_value(name, value):
         value = value.item()
     default = field.default
     if isinstance(default, bool) or isinstance(value, bool):
-        return value
+        return bool(value) if isinstance(default, bool) and value in (0, 1) else value
     if isinstance(default, int) and isinstance(value, float) and value % 1 == 0:
         return int(value)
     return float(value) if isinstance(default, float) and isinstance(value, int) else value
