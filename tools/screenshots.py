@@ -76,6 +76,10 @@ def main():
                         THEMES[theme],
                     )
                     for width in args.widths:
+                        # Plain figures that were there when the theme changed have no height until the window has
+                        # another width, which is JupyterLab's doing.
+                        page.set_viewport_size({"width": width + 40, "height": HEIGHT})
+                        page.wait_for_timeout(1000)
                         page.set_viewport_size({"width": width, "height": HEIGHT})
                         pictures = list(photograph(page, f"{path.stem[:2]}-{width}-{theme}", args.output))
                         print(f"{path.name}, {width} wide, {theme}: {len(pictures)} pictures", flush=True)
