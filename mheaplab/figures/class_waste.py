@@ -14,12 +14,12 @@ import numpy as np
 from ..sizeclasses import CAUSES, go_table
 from ..sizeclasses.demand import demand_of
 from ..sizeclasses.evaluate import evaluate_demand
+from ..sizeclasses.rules import MAX_SIZE
 from . import theme as look
 from .export import digest
 from .runs import Picture, drawn
 from .units import bytes_axis, bytes_text, plural, slot_text
 
-MAX_SIZE = 32768
 EDGES = np.concatenate((np.arange(0, 1025, 8), np.arange(1152, MAX_SIZE + 1, 128)))
 """Where a class may end, and 0."""
 FIRST = 4.0

@@ -301,7 +301,9 @@ class ClassExplorer(Explorer):
         at = sizes.index(self.handles.selected)
         between = [s for s in self.handles.legal if (sizes[at - 1] if at else 0) < s < sizes[at]]
         if not between:
-            self.show_error(ValueError(f"no class fits below {slot_text(sizes[at])}: {self._rule_words()}"))
+            above = slot_text(sizes[at - 1]) if at else "nothing"
+            words = f"no class fits below {slot_text(sizes[at])}: above {above} there is no other size that"
+            self.show_error(ValueError(f"{words} {self.go.value} can have; select another class"))
             return
         size = between[len(between) // 2]
         self.handles.value = sorted([*sizes, size])
@@ -317,10 +319,6 @@ class ClassExplorer(Explorer):
         before = max(s for s in self._sizes() if s < self.handles.selected)
         self.handles.value = table.sizes[1:].tolist()
         self.handles.selected = before
-
-    def _rule_words(self):
-        step = 16 if self.go.value == "go1.19" else 8
-        return f"classes are multiples of {step} bytes, above 1 KiB of 128"
 
     # ------------------------------------------------------------------------------------------ what is said
 
