@@ -273,6 +273,7 @@ class ClassExplorer(Explorer):
     def _draw_all(self):
         """Redraw every figure in place, and all that is said."""
         self.settle.cancel()
+        self.save_row.rename()
         self._drawn_changes = self.changes.value
         for kind, picture in self._pictures():
             self.live[kind].redraw(picture, picture.facts())
@@ -342,7 +343,6 @@ class ClassExplorer(Explorer):
         self.source.reason = self.table.why_not(self.go.value)
         self.source.text = "" if self.source.reason else sc.to_go(self.table, self.go.value)
         self.code_box.code = self.code()
-        self.save_row.rename()
 
     def _say_class(self):
         """Say what the selected class holds."""

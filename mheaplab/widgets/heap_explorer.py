@@ -95,9 +95,9 @@ class HeapExplorer(Explorer):
         """Show a step."""
         self.status.value = step_html(step - 1, self.story)
         self.back.disabled, self.next.disabled = step <= 1, step >= len(self.story)
+        self.save_row.rename()
         for _, live, figure in self.pictures():
             live.redraw(figure)
-        self.save_row.rename()
 
 
 def heap_explorer(story, heap, *, theme=None, folder="exports"):

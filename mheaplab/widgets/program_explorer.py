@@ -127,9 +127,9 @@ class ProgramExplorer(Explorer):
         """Draw the file's program at a GOGC, and its heap at a moment."""
         self._take(path, gogc, moment)
         self._say()
+        self.save_row.rename()
         for kind, figure in self._figures():
             self.live[kind].redraw(figure)
-        self.save_row.rename()
 
     def _will_be_slow(self):
         values = self.values

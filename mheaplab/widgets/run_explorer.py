@@ -173,13 +173,13 @@ class RunExplorer(Explorer):
 
     def _draw_all(self):
         """Redraw every figure in place, and all that is said of the run."""
+        self.save_row.rename()
         for view in self.views:
             self._redraw(self.live[view], self._picture(view))
         if self.pinned is not None:
             self._redraw(self.live["compare"], self._comparison())
         self._say()
         self.code_box.code = self.code()
-        self.save_row.rename()
 
     def _redraw(self, live, picture):
         live.redraw(picture, picture.facts() if self.result.complete else None)

@@ -53,7 +53,7 @@ class SaveRow(ipw.VBox):
         super().__init__([row, self.saved])
 
     def rename(self):
-        """Give a picture that the browser saves the name of what is shown now."""
+        """Give a picture that the browser saves the name of what is shown; first, so that it is never an old one."""
         self.download.filename = f"{self.owner.stem()}-{self.kinds[0]}"
 
     def _save(self, _button):

@@ -83,10 +83,10 @@ class StudyExplorer(Explorer):
 
     def _show(self, **_values):
         """Draw for other controls."""
+        self.save_row.rename()
         for kind, picture in self._drawings():
             if kind != "sensitivity":
                 self.live[kind].redraw(picture)
-        self.save_row.rename()
 
 
 def study_explorer(study, metrics=("mean_backed", "gc_share"), *, theme=None, folder="exports"):

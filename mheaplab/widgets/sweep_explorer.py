@@ -86,9 +86,9 @@ class SweepExplorer(Explorer):
         """Fill, mark and sweep another span, and show it."""
         self._sweep()
         self.status.value = html.escape(self.story.outcome)
+        self.save_row.rename()
         for _, live, figure in self.pictures():
             live.redraw(figure)
-        self.save_row.rename()
 
 
 def sweep_explorer(*, size=48, alive=30, theme=None, folder="exports"):

@@ -114,10 +114,10 @@ class TimeExplorer(Explorer):
         self.settle.ask()
 
     def _settled(self):
+        self.save_row.rename()
         self.live["heap-map"].show(self._map(), self.snapshot)
         self.live["over-time"].redraw(self._curve())
         self.code_box.code = self.code()
-        self.save_row.rename()
 
     def _say(self):
         """Fill the line of numbers."""
