@@ -3,11 +3,13 @@
 
     python tools/latency.py [--views memory,sweep] [--controls gogc,memory_limit] [--scenario json-service]
     python tools/latency.py --classes go119-json
+    python tools/latency.py --moments age [--scenario json-service]
 
 Keys move the slider, or with ``--classes`` the boundary of a size class, by one step at a time.  A draft's time runs
 from the key to the second frame after the figure's caption has changed; the exact run's, likewise, from the key to the
 second frame after the caption says so, and so it contains the rest of a quarter of a second that comes before
-(``mheaplab/widgets/settle.py``).  Boundaries are timed to the second frame after the figure's lines have moved.
+(``mheaplab/widgets/settle.py``).  Boundaries are timed to the second frame after the figure's lines have moved, moments
+of a heap map to the second frame after its picture has.
 """
 
 import argparse
@@ -70,33 +72,44 @@ def moves(page, handle, patient):
 
 
 LINES = "[...plot.querySelectorAll('.js-line, .js-fill')].map((line) => line.getAttribute('d')).join()"
-ARM_LINES = (
-    ARM.replace("plot.layout.title.subtitle.text", LINES)
-    .replace("window.patient ? await shown(() => caption().includes('exact')) : null", "null")
-)  # fmt: skip
-HANDLE = '.mheaplab-handles [role=slider][aria-valuenow="{}"]'
+IMAGE = "plot.querySelector('.im image').getAttribute('href')"
+HANDLE = '.mheaplab-handles [role=slider][aria-valuenow="1152"]'
+EXACT = "window.patient ? await shown(() => caption().includes('exact')) : null"
 
 
-def measure_classes(case):
-    """Return drafts in milliseconds, of moves of the boundary at 1,152 bytes of an explorer of size classes."""
-    cells = ["import mheaplab as mh", f"mh.widgets.class_explorer({{'case': mh.data_path('cases/{case}')}})"]
+def measure_painted(code, control, seen):
+    """Return times in milliseconds from a key on a control to the second frame after what is ``seen`` has changed."""
+    arm = ARM.replace("plot.layout.title.subtitle.text", seen).replace(EXACT, "null")
+    cells = ["import mheaplab as mh", code]
     kernel = {"kernelspec": {"name": "python3", "display_name": "python3", "language": "python"}}
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells], metadata=kernel)
     times = []
     with tempfile.TemporaryDirectory() as folder, jupyter_lab(Path(folder)) as address:
         nbformat.write(book, Path(folder) / "notebooks" / "latency.ipynb")
         with opened(f"{address}latency.ipynb", chrome()) as page:
-            page.locator(HANDLE.format(1152)).wait_for()
+            page.locator(control).wait_for()
+            page.wait_for_selector(".js-plotly-plot .main-svg")
             page.evaluate("window.plot = document.querySelector('.js-plotly-plot')")
-            page.locator(HANDLE.format(1152)).focus()
-            page.keyboard.press("ArrowRight")  # the first move also changes what the table is called
+            page.locator(control).focus()
+            page.keyboard.press("ArrowLeft")  # the first move may also change what the figure is called
             page.wait_for_timeout(2000)
             for k in range(MOVES):
-                page.evaluate(ARM_LINES)
-                page.keyboard.press("ArrowRight" if k < MOVES // 2 else "ArrowLeft")
+                page.evaluate(arm)
+                page.keyboard.press("ArrowLeft" if k < MOVES // 2 else "ArrowRight")
                 times.append(page.evaluate("window.timed")[0])
                 page.wait_for_timeout(30)
     return times
+
+
+def measure_classes(case):
+    """Return drafts of moves of the boundary at 1,152 bytes of an explorer of size classes."""
+    return measure_painted(f"mh.widgets.class_explorer({{'case': mh.data_path('cases/{case}')}})", HANDLE, LINES)
+
+
+def measure_moments(scenario, color):
+    """Return drafts of moves of the slider through the moments of a run, over a map of its heap."""
+    code = f"mh.widgets.time_explorer(mh.workloads.load({scenario!r}), color={color!r})"
+    return measure_painted(code, ".noUi-handle", IMAGE)
 
 
 def words(times):
@@ -132,7 +145,12 @@ def main():
     )
     parser.add_argument("--views", default="memory,sweep", type=lambda s: s.split(","))
     parser.add_argument("--classes", metavar="CASE", help="measure an explorer of size classes on this recorded case")
+    parser.add_argument("--moments", metavar="COLOUR", help="measure a heap map through time, coloured by this")
     args = parser.parse_args()
+    if args.moments:
+        print(f"{args.scenario}, heap map by {args.moments}, the moment moved by {MOVES} keys")
+        print(f"  key to draft: {words(measure_moments(args.scenario, args.moments))}")
+        return
     if args.classes:
         print(f"{args.classes}, a boundary moved by {MOVES} keys")
         print(f"  key to draft: {words(measure_classes(args.classes))}")
