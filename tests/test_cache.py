@@ -1,18 +1,21 @@
 """A changed kernel source never runs stale code; starting warm is quick, starting cold bearable."""
 
+import io
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from numba import config
 
-from mheaplab.runtime import _jit
+from mheaplab.runtime import _jit, _once
 
 PROGRAM = """
 import sys
+import time
 sys.path.insert(0, {root!r})
 import numpy as np
 from mheaplab.runtime._jit import CACHE_DIR, kentry
@@ -116,3 +119,87 @@ def test_an_exception_from_an_inner_function_brings_its_numbers():
         with pytest.raises(Throw) as caught:
             top(5)
         assert caught.value.args == ("too much", 5, 10)
+
+
+TOGETHER = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from mheaplab.runtime._jit import kentry
+from mheaplab.runtime.mpallocbits import low_mask
+@kentry
+def probe(n):
+    return low_mask(n)
+here = Path(sys.argv[1])
+(here / f"ready-{sys.argv[2]}").touch()
+while len(list(here.glob("ready-*"))) < 3:
+    time.sleep(0.001)
+print(int(probe(np.int64(3))), sum(probe.stats.cache_misses.values()), sum(probe.stats.cache_hits.values()))
+"""
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled in plain Python mode")
+@pytest.mark.skipif(_once.fcntl is None, reason="no flock here")
+def test_of_processes_that_start_together_one_compiles(tmp_path):
+    script = tmp_path / "together.py"
+    script.write_text(TOGETHER)
+    env = dict(os.environ, MHEAPLAB_CACHE_DIR=str(tmp_path / "cache"), PYTHONPATH=str(Path(_jit.__file__).parents[2]))
+    started = [
+        subprocess.Popen([sys.executable, script, tmp_path, str(k)], stdout=subprocess.PIPE, text=True, env=env)
+        for k in range(3)
+    ]
+    said = sorted(tuple(process.communicate(timeout=300)[0].split()) for process in started)
+    assert said == [("7", "0", "1"), ("7", "0", "1"), ("7", "1", "0")]
+
+
+class _Kernel(io.StringIO):
+    """A notebook's stream."""
+
+
+_Kernel.__module__ = "ipykernel.iostream"
+
+
+@pytest.mark.parametrize(("stream", "words"), [(_Kernel(), f"{_once.WORDS}\n"), (io.StringIO(), "")])
+def test_compiling_is_announced_where_somebody_looks(stream, words, monkeypatch):
+    monkeypatch.setattr(_once, "PATIENCE", 0.0)
+    monkeypatch.setattr(sys, "stderr", stream)
+    with _once.announced():
+        for _ in range(200):
+            if stream.getvalue():
+                break
+            time.sleep(0.001)
+    assert stream.getvalue() == words
+
+
+def test_a_lock_that_cannot_be_had_keeps_nobody_from_compiling(tmp_path):
+    with _once.locked(tmp_path / "no such folder" / "x.lock"):
+        pass
+    with _once.locked(tmp_path / "x.lock"):
+        assert (tmp_path / "x.lock").is_file() or _once.fcntl is None
+
+
+class _Dispatcher:
+    """Compiles another entry point while it compiles."""
+
+    def __init__(self, inner=None):
+        self.inner, self.compiled = inner, []
+
+    def compile(self, signature):
+        """Compile."""
+        if self.inner is not None:
+            self.inner.compile(signature)
+        if signature == "bad":
+            raise TypeError(signature)
+        self.compiled.append(signature)
+        return "entry"
+
+
+def test_an_entry_point_within_another_waits_for_no_second_lock(tmp_path):
+    inner = _Dispatcher()
+    outer = _Dispatcher(inner)
+    _once.compile_once(inner, tmp_path / "same.lock")
+    _once.compile_once(outer, tmp_path / "same.lock")
+    assert outer.compile("i8") == "entry" and inner.compiled == outer.compiled == ["i8"]
+    with pytest.raises(TypeError, match="bad"):
+        outer.compile("bad")
+    assert inner.compile("i4") == "entry"

@@ -6,6 +6,7 @@ Reading order, from the leaves up (each module imports only those above it in th
 module                    Go file, and what it owns
 ========================  ==============================================================================
 ``_inner``                how inner functions are compiled
+``_once``                 one process compiles, the others wait
 ``_jit``                  the decorators and the compile cache
 ``intrinsics``            bit counts; records and words at an address
 ``records``               how a record type is made

@@ -13,7 +13,8 @@ The cache rule.  numba keys a cached function by the text of the file that defin
 changed callee or constant would silently run the old machine code; nor does the key contain the bounds-check switch.
 Entry points are therefore cached in a folder named by a hash of every kernel source, numba's version and the options:
 a changed kernel source is a new folder, and stale code cannot run.  Folders of older sources are deleted, oldest
-first, once there are more than :data:`KEEP` of them.
+first, once there are more than :data:`KEEP` of them.  Processes that need the same entry point at once wait for the
+first of them to compile it (``_once``).
 
 Environment: ``MHEAPLAB_CACHE_DIR`` moves the cache, ``MHEAPLAB_BOUNDSCHECK=0`` or ``1`` switches the bounds checks on
 every table and sub-array (default 1), ``NUMBA_DISABLE_JIT=1`` runs the same source as plain Python.
@@ -28,6 +29,7 @@ import numba
 from numba import config, njit
 
 from ._inner import EntryCompiler, InnerCompiler
+from ._once import compile_once
 
 KEEP = 8
 """Compile-cache folders kept on disk, the one in use included."""
@@ -84,6 +86,8 @@ def kentry(function):
         return njit(**_ENTRY)(function)
     saved, config.CACHE_DIR = config.CACHE_DIR, str(CACHE_DIR)
     try:
-        return njit(cache=True, **_ENTRY)(function)
+        entry = njit(cache=True, **_ENTRY)(function)
     finally:
         config.CACHE_DIR = saved
+    compile_once(entry, CACHE_DIR / f"{function.__module__}.{function.__qualname__}.lock")
+    return entry

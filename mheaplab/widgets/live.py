@@ -1,13 +1,14 @@
 """LiveFigure: a figure widget that is redrawn in place; ExportButtons: its pictures, saved by the browser.
 
-One figure widget per view, changed by ``redraw``: a new one for every change would send plotly.js, five megabytes, each
-time.  What is sent is what differs.
+One figure widget per view, changed by ``redraw``: what is sent is what differs.  plotly.js comes once for all of them
+(``plotly_code``).
 """
 
 import dataclasses
 from copy import deepcopy
 
 import anywidget
+import ipywidgets as ipw
 import numpy as np
 import plotly.graph_objects as go
 import traitlets
@@ -17,6 +18,7 @@ from plotly.serializers import custom_serializers
 from ..figures.runs import Picture
 from ..figures.theme import CONFIG
 from .brush import LATER
+from .plotly_code import LOADER, PlotlyCode, plotly_code
 
 RANGES = tuple(f"{axis}axis{k or ''}" for k in (0, 2, 3, 4) for axis in "xy")
 """Axes that a figure may have."""
@@ -92,6 +94,8 @@ class LiveFigure(go.FigureWidget):
     the kernel busy when the next move of a slider waits.
     """
 
+    _esm = LOADER
+    _code = traitlets.Instance(PlotlyCode).tag(sync=True, **ipw.widget_serialization)
     _js2py_traceDeltas = traitlets.Dict(allow_none=True).tag(sync=True, echo_update=False, **custom_serializers)
     _js2py_layoutDelta = traitlets.Dict(allow_none=True).tag(sync=True, echo_update=False, **custom_serializers)
 
@@ -104,6 +108,10 @@ class LiveFigure(go.FigureWidget):
         self._default_ranges = self._ranges(figure.layout)
         self._mheaplab_table = getattr(figure, "_mheaplab_table", None)
         self._sketched = {}
+
+    @traitlets.default("_code")
+    def _default_code(self):
+        return plotly_code()
 
     @traitlets.observe("_js2py_traceDeltas")
     def _handler_js2py_traceDeltas(self, _change):
