@@ -10,14 +10,19 @@ them, and the entry point's library optimises and emits everything once.  The ma
 as before, since LLVM's inliner works from the leaves up in any case; a first use with an empty cache takes 15 instead
 of 25 seconds.
 
+Three more habits of numba's are left out, a tenth of the time or more together, none of which shows in the code that comes out
+(``Lowering``, ``_QuietArgs``, ``_Passes``).
+
 Uses numba's documented way to change a compiler's passes (``pipeline_class``), and two methods of its code library that
 are not documented.  With a numba that lacks them ``InnerCompiler`` is numba's own compiler: everything works, more
 slowly.  ``tests/test_cache.py`` makes sure that this is not so with the numba that is locked.
 """
 
+from numba.core import cgutils
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import PassManager, register_pass
+from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 
 _NEEDED = ("_optimize_final_module", "_finalize_final_module", "_finalize_dynamic_globals")
@@ -61,9 +66,19 @@ class InnerLibrary(JITCodeLibrary):
         self._finalized = True
 
 
+class Lowering(Lower):
+    """numba's lowering of one function; a variable's size is not asked for, which only a debugger wants to know."""
+
+    def alloca_lltype(self, name, lltype, datamodel=None):
+        """Make room for a variable on the stack."""
+        return cgutils.alloca_once(self.builder, lltype, name=name, zfill=False)
+
+
 @register_pass(mutates_CFG=True, analysis_only=False)
 class InnerLowering(NativeLowering):
     """numba's lowering, into an ``InnerLibrary``."""
+
+    lowering_class = Lowering
 
     _name = "mheaplab_inner_lowering"
 
@@ -77,6 +92,7 @@ class InnerLowering(NativeLowering):
 class EntryLowering(NativeLowering):
     """numba's lowering of an entry point, whose emitted code holds that of inner functions."""
 
+    lowering_class = Lowering
     _name = "mheaplab_entry_lowering"
 
     def run_pass(self, state):
@@ -89,9 +105,25 @@ class EntryLowering(NativeLowering):
         return done
 
 
+class _QuietArgs(tuple):
+    """Types of arguments, not written out: numba does so before each pass, and those of our records fill pages."""
+
+    __slots__ = ()
+
+    def __str__(self):
+        return f"({len(self)} arguments)"
+
+
+class _Passes(PassManager):
+    """Passes one after the other, without a look at the result of each, which finds only errors of numba's own."""
+
+    _ENFORCING = False
+
+
 def _passes(state, name, lowering):
     """Return numba's default passes, with ``lowering`` in the place of its own."""
-    manager = PassManager(name)
+    state.args = _QuietArgs(state.args)
+    manager = _Passes(name)
     for step, why in DefaultPassBuilder.define_nopython_pipeline(state).passes:
         manager.add_pass(lowering if step is NativeLowering else step, why)
     manager.finalize()
