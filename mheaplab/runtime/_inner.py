@@ -10,8 +10,8 @@ them, and the entry point's library optimises and emits everything once.  The ma
 as before, since LLVM's inliner works from the leaves up in any case; a first use with an empty cache takes 15 instead
 of 25 seconds.
 
-Three more habits of numba's are left out, a tenth of the time or more together, none of which shows in the code that comes out
-(``Lowering``, ``_QuietArgs``, ``_Passes``).
+Three more habits of numba's are left out, a tenth of the time or more together (``Lowering``, ``_QuietArgs``,
+``_Passes``).  None of them shows in the code that comes out.
 
 Uses numba's documented way to change a compiler's passes (``pipeline_class``), and two methods of its code library that
 are not documented.  With a numba that lacks them ``InnerCompiler`` is numba's own compiler: everything works, more
