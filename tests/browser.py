@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from contrast import hard_to_read
 
 ROOT = Path(__file__).resolve().parent.parent
 READY = """async () => {
@@ -57,8 +58,11 @@ def jupyter_lab(folder):
 
 
 @contextlib.contextmanager
-def opened(address, browser_path):
-    """Run all cells of a notebook in a browser that reaches nothing but this machine; the page. No error may show."""
+def opened(address, browser_path, theme="JupyterLab Light"):
+    """Run all cells of a notebook in a browser that reaches nothing but this machine; the page.
+
+    At the end no error may have been, and all text that is shown must be readable.
+    """
     api = pytest.importorskip("playwright.sync_api")
     outside, errors = [], []
     with api.sync_playwright() as play:
@@ -73,9 +77,12 @@ def opened(address, browser_path):
         page.goto(f"{address}?token=secret&reset")
         page.wait_for_selector(".jp-NotebookPanel")
         page.evaluate(READY)
+        page.evaluate("(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
         page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
         yield page
+        dim = hard_to_read(page)
         browser.close()
+    assert not dim, dim
     assert not outside and not errors, (outside, errors)
 
 

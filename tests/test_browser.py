@@ -1,9 +1,11 @@
 """Notebooks in a real JupyterLab and a real browser: cells run, controls move figures, buttons save files."""
 
+import nbformat
 import pytest
 from browser import SETTLED, find_first, find_plot, jupyter_lab, move_every_control, opened
 
 import mheaplab as mh
+from mheaplab.figures import theme as look
 from mheaplab.figures.export import chrome
 
 pytestmark = [
@@ -72,6 +74,22 @@ def test_inside_the_heap(lab, folder):
         page.get_by_text("wrote exports/malloc-48-step-14-span-bits.csv").wait_for()
     saved = (folder / "notebooks" / "exports" / "malloc-48-step-14-span-bits.csv").read_text(encoding="utf-8")
     assert saved.count("\n") > 170
+
+
+def test_in_the_dark(lab, folder):
+    """In JupyterLab's dark theme, with dark figures, text is readable too, that of an error as well."""
+    path = folder / "notebooks" / "05_inside_the_heap.ipynb"
+    book = nbformat.read(path, 4)
+    first = next(cell for cell in book.cells if cell.cell_type == "code")
+    first.source += "\nmh.figures.set_theme('dark')"
+    nbformat.write(book, path.with_name("dark.ipynb"))
+    with opened(f"{lab}dark.ipynb", chrome(), "JupyterLab Dark") as page:
+        find_plot(page, "sweep-48-B-30-percent")
+        assert page.evaluate("plot._fullLayout.paper_bgcolor") == look.PAPER["dark"]
+        address = page.get_by_label("address").first
+        address.scroll_into_view_if_needed()
+        address.fill("nowhere")
+        page.locator("[role=alert]", has_text="nowhere").first.wait_for()
 
 
 SHOWN = "plot.layout.title.subtitle.text"

@@ -121,6 +121,16 @@ def test_sizes_that_are_no_table_do_no_harm(explorer):
     assert "41 bytes cannot be a class" in explorer.error.value
 
 
+def test_an_error_stays_when_what_moved_before_comes_to_rest(explorer):
+    explorer.handles.value = sorted({*explorer.handles.value, 1168})
+    explorer.size.value = 1001
+    assert "1,001 bytes cannot be a class" in explorer.error.value
+    explorer._settled()
+    assert "1,001 bytes cannot be a class" in explorer.error.value
+    explorer.handles.value = [size for size in explorer.handles.value if size != 1168]
+    assert explorer.error.value == ""
+
+
 @pytest.mark.parametrize("start", ["go", "near", "best", "jemalloc", "own"])
 def test_code_makes_what_is_shown(json_sizes, start):
     path = mh.data_path("cases/go119-json")

@@ -41,18 +41,20 @@ def agreement(found, *, theme=None, name=""):
         hovers.append("<br>".join([f"{kind}: {texts[-1]}", *notes[:SHOWN]]))
     # The text stands at the left end of the bar, or on the bare paper where the bar is too short for it.
     inside = [s > 50 for s in share]
+    bars = [look.GOOD if m == t else look.BAD for m, t in zip(matched, total, strict=True)]
+    inks = [look.on_bar(bar) if i else look.TEXT[theme] for bar, i in zip(bars, inside, strict=True)]
     figure = go.Figure(
         go.Bar(
             x=np.array(share),
             y=kinds,
             orientation="h",
             name="as Go did it",
-            marker={"color": [look.GOOD if m == t else look.BAD for m, t in zip(matched, total, strict=True)]},
+            marker={"color": bars},
             text=texts,
             textposition=["inside" if i else "outside" for i in inside],
             insidetextanchor="start",
             textangle=0,
-            textfont={"size": 12, "color": ["#ffffff" if i else look.TEXT[theme] for i in inside]},
+            textfont={"size": 12, "color": inks},
             cliponaxis=False,
             hovertext=hovers,
             hovertemplate="%{hovertext}<extra></extra>",

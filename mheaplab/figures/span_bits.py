@@ -58,11 +58,12 @@ def next_free(span):
 
 
 def slot_colors(span, theme):
-    """Return the colours of all codes."""
+    """Return the colours of all codes, light or dark enough for the letters in the cells."""
     kind = look.NOSCAN if span is not None and span.noscan else look.SCAN
     slots = (look.FREE_COLORS[theme][1], kind, kind, look.mix(kind, look.PAPER[theme], DEAD_SHARE))
     bits = (look.FREE_COLORS[theme][0], look.MUTED[theme])
-    return (*slots, *bits, look.FREE_COLORS[theme][0], look.USED_COLORS[0])
+    colors = (*slots, *bits, look.FREE_COLORS[theme][0], look.USED_COLORS[0])
+    return tuple(look.under_letters(color) for color in colors)
 
 
 def slot_table(span):

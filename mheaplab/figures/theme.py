@@ -62,6 +62,10 @@ TYPE_COLORS = USED_COLORS[1:] + ("#ddcc77",)
 """The types with the most bytes, by rank."""
 OTHER_TYPES = "#882255"
 RAMP_STEPS = 100
+LETTERS = ("#ffffff", "#444444")
+"""In which plotly.js writes in dark and in light cells."""
+READABLE = 4.5
+"""The contrast that text needs, whatever its size (WCAG 2.2, 1.4.3)."""
 TAIL_SHARE = 0.25
 """How much of the paper's colour is in the pages of a span after its first."""
 
@@ -111,6 +115,39 @@ def hex_color(numbers):
 def mix(color, other, share):
     """Return ``color`` with ``share`` of ``other`` in it."""
     return hex_color((1 - share) * rgb(color) + share * rgb(other))
+
+
+def light(color):
+    """Return how light a colour is, 0 to 1: the relative luminance of WCAG 2."""
+    part = rgb(color) / 255
+    part = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+    return float(part @ (0.2126, 0.7152, 0.0722))
+
+
+def contrast(color, other):
+    """Return the contrast of two colours, 1 to 21, by the rule of WCAG 2; text needs ``READABLE``."""
+    low, high = sorted((light(color), light(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def on_bar(color):
+    """Return the colour for text on a bar of a colour: black or white."""
+    return max("#ffffff", "#000000", key=lambda ink: contrast(ink, color))
+
+
+def letter_color(color):
+    """Return the colour in which plotly.js writes in a heatmap's cell of a colour: it cannot be told another."""
+    return LETTERS[0] if rgb(color) @ (0.299, 0.587, 0.114) < 128 else LETTERS[1]
+
+
+def under_letters(color):
+    """Return ``color`` with as much white in it as what plotly writes upon it needs to be read."""
+    return next(
+        lighter
+        for share in np.linspace(0, 1, 101)
+        for lighter in [mix(color, "#ffffff", share)]
+        if contrast(lighter, letter_color(lighter)) >= READABLE
+    )
 
 
 @functools.cache

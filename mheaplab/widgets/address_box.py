@@ -6,7 +6,7 @@ import ipywidgets as ipw
 
 from ..errors import GoThrow
 from ..steps import answers, parse_address
-from .explorer import line
+from .explorer import alert, line
 
 CELL = "padding:0 14px 0 0;text-align:left;font-weight:normal"
 
@@ -41,7 +41,7 @@ class AddressBox(ipw.VBox):
         try:
             found = answers(self.heap, parse_address(self.address.value))
         except (ValueError, GoThrow) as err:
-            self.error.value = f"<span role='alert' style='color:#b3261e'>{html.escape(str(err))}</span>"
+            self.error.value = alert(str(err))
             return
         self.error.value = ""
         rows = "".join(

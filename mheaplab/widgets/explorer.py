@@ -21,6 +21,12 @@ def line(text="", color=None):
     return widget
 
 
+def alert(words):
+    """Return HTML for an error: one line in the page's own colour, which is readable in every theme, with a red bar."""
+    words = html.escape(" ".join(words.split()))
+    return f"<span role='alert' style='border-left:4px solid #d55e00;padding-left:6px'>{words}</span>"
+
+
 class Explorer(ipw.VBox):
     """Controls and what they draw.
 
@@ -50,6 +56,7 @@ class Explorer(ipw.VBox):
         self._draw = draw
         self._drawing = False
         self._again = False
+        self._asked = self._undrawn = False
         self.seconds = 0.0
         self.busy = ipw.HTML(IDLE, layout=ipw.Layout(width="16px", margin="0"))
         self.status = line()
@@ -67,8 +74,13 @@ class Explorer(ipw.VBox):
         """The values of all controls by name."""
         return {name: control.value for name, control in self.controls.items()}
 
-    def _changed(self, _change):
-        """Draw for the present values; once more if a value changes meanwhile."""
+    def _changed(self, change):
+        """Draw for the present values; once more if a value changes meanwhile.
+
+        Without a ``change``, which is when controls have come to rest, an error that came from elsewhere since they
+        last moved is still to be read.
+        """
+        self._asked = self._asked or change is not None
         if self._drawing:
             self._again = True
             return
@@ -91,8 +103,11 @@ class Explorer(ipw.VBox):
             self._draw(**self.values)
         except Exception as err:  # whatever it is, it belongs in front of the user and must not end the explorer
             self.show_error(err)
+            self._undrawn = True
         else:
-            self.clear_error()
+            if self._asked or self._undrawn:
+                self.clear_error()
+            self._asked = self._undrawn = False
         self.seconds = time.perf_counter() - begin
         if announced:
             self.busy.value = IDLE
@@ -103,8 +118,7 @@ class Explorer(ipw.VBox):
 
     def show_error(self, err):
         """Show an exception as one line."""
-        words = html.escape(" ".join(f"{type(err).__name__}: {err}".split()))
-        self.error.value = f"<span role='alert' style='color:#b3261e'>{words}</span>"
+        self.error.value = alert(f"{type(err).__name__}: {err}")
         self.error.layout.display = ""
 
     def clear_error(self):

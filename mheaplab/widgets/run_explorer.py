@@ -199,7 +199,7 @@ class RunExplorer(Explorer):
         self.pinned = None
         self.pin.description = f"Pinned: {parameter_words(self.result.params)}" if change["new"] else "Pin this run"
         self.comparison.layout.display = "" if change["new"] else "none"
-        self._changed(None)
+        self._changed(change)
 
 
 def changed(params, values):
