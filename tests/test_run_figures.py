@@ -423,3 +423,19 @@ def test_accounts_have_the_colors_of_pages():
     states = theme.state_colors("dark")
     assert (colors["free"], colors["released"]) == (states[2], states[1])
     assert colors["stacks"] == states[mh.snapshot.PAGE_STACK] and colors["live"] == theme.SCAN
+
+
+@pytest.mark.parametrize("kind", ["html", "json"])
+def test_the_same_runs_make_the_same_file_whatever_they_took(kind, tmp_path):
+    written = []
+    for seconds in (0.1, 0.2):
+        runs_of = [made_up.made_result(), made_up.made_result()]
+        for result in runs_of:
+            result.provenance["wall_seconds"] = seconds
+        figure = figures.compare(runs_of, ["a", "b"])
+        if kind == "json":
+            written.append(figure.to_json())
+        else:
+            (path,) = figures.export(figure, tmp_path / f"{seconds}" / "x", "html", about=runs_of[0])
+            written.append(path.read_bytes())
+    assert written[0] == written[1]

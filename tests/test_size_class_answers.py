@@ -12,6 +12,7 @@ import mheaplab as mh
 
 sys.path.insert(0, str(ROOT / "tools"))
 sys.path.insert(0, str(ROOT / "tools" / "classes_go"))
+import page_pictures
 import questions as measured
 import size_class_answers as tool
 from class_answers import class24, small_heaps, wasteful
@@ -41,7 +42,7 @@ def test_what_the_page_says_of_24_bytes_is_what_is_expected_and_some_is_simulate
     waste, newer = (class24.expected(go) for go in ("go1.19", "go1.27"))
     names = class24.mentioned(waste)
     assert class24.said(waste, newer, names) in text
-    assert tool.in_step("size-classes-24", class24.picture(waste, newer, names))
+    assert tool.in_step("size-classes-24", tool.sha256_of(class24.picture(waste, newer, names)))
     for name in names:
         assert "| ".join(f"{cell} " for cell in class24.row(name, waste[name], np.zeros((1, 2)))[:5]) in text
     for name, runs in class24.simulated(("slow-leak", "web-sessions")).items():
@@ -52,7 +53,7 @@ def test_every_picture_was_drawn_by_the_tool_and_says_from_what():
     named = re.findall(r"\((pictures/[\w.-]+)\)", PAGE.read_text())
     assert len(named) == 6
     for name in named:
-        assert re.fullmatch(r"[0-9a-f]{64}", tool.facts_of(ROOT / "docs" / name)["sha256"])
+        assert re.fullmatch(r"[0-9a-f]{64}", page_pictures.facts_of(ROOT / "docs" / name)["sha256"])
 
 
 def test_a_number_that_changes_is_found(tmp_path, monkeypatch):

@@ -10,13 +10,11 @@ that and draws nothing.
 """
 
 import argparse
-import html
-import json
-import re
 import sys
 from pathlib import Path
 
 from class_answers import class24, small_heaps, sparse, wasteful
+from page_pictures import PICTURES, WIDTH, in_step
 from page_table import filled
 
 import mheaplab as mh
@@ -24,24 +22,13 @@ from mheaplab.whole_file import whole_file
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "size-class-questions.md"
-PICTURES = ROOT / "docs" / "pictures"
 MARK = "<!-- {}: tools/size_class_answers.py -->"
 QUESTIONS = {"24": class24, "17619": wasteful, "18896": sparse, "ios": small_heaps}
-WIDTH = 760
 
 
-def facts_of(path):
-    """Return what a picture says it was drawn from; None if there is no such picture."""
-    if not path.is_file():
-        return None
-    found = re.search(r"<metadata>(.*?)</metadata>", path.read_text(encoding="utf-8"), re.S)
-    return json.loads(html.unescape(found[1])) if found else None
-
-
-def in_step(stem, figure):
-    """Return whether the picture was drawn from what the figure shows."""
-    told = facts_of(PICTURES / f"{stem}.svg")
-    return told is not None and told.get("sha256") == mh.figures.provenance(figure)["sha256"]
+def sha256_of(figure):
+    """Return the digest of what a figure shows."""
+    return mh.figures.provenance(figure)["sha256"]
 
 
 def wrong(questions):
@@ -51,7 +38,7 @@ def wrong(questions):
         answer, figures = QUESTIONS[name].answer()
         if filled(text, MARK.format(name), answer) != text:
             found.append(f"{PAGE.name}, {name}")
-        found += [f"{stem}.svg" for stem, figure in figures.items() if not in_step(stem, figure)]
+        found += [f"{stem}.svg" for stem, figure in figures.items() if not in_step(stem, sha256_of(figure))]
     return found
 
 
@@ -62,7 +49,7 @@ def write(questions, draw):
         answer, figures = QUESTIONS[name].answer()
         text = filled(text, MARK.format(name), answer)
         for stem, figure in figures.items():
-            if draw and not in_step(stem, figure):
+            if draw and not in_step(stem, sha256_of(figure)):
                 mh.figures.export(figure, PICTURES / stem, "svg", width=WIDTH)
     with whole_file(PAGE) as out:
         out.write(text.encode())

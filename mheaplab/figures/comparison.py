@@ -8,7 +8,7 @@ import numpy as np
 
 from ..metrics import METRICS
 from . import theme as look
-from .export import digest
+from .export import digest, stamp_of
 from .runs import Picture, drawn, extent_words, parameter_words, titled
 from .units import bytes_text, count_text, time_text
 
@@ -167,7 +167,7 @@ def comparison_picture(results, labels=None, *, metrics=SHOWN, theme=None):
 
     def facts():
         sums = digest(*(r.samples for r in results), *(r.cycles for r in results))
-        return {"figure": "comparison", "runs": [dict(r.provenance) for r in results], "sha256": sums}
+        return {"figure": "comparison", "runs": [stamp_of(r) for r in results], "sha256": sums}
 
     return Picture(traces, layout, lambda: comparison_table(results, labels), facts)
 

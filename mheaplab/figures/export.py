@@ -96,6 +96,11 @@ def numbers(figure):
     return columns
 
 
+def stamp_of(result):
+    """Return a run's provenance without what it took: a figure of the same run is the same, byte for byte."""
+    return {key: value for key, value in result.provenance.items() if key != "wall_seconds"}
+
+
 def provenance(figure, about=None):
     """Return what a figure comes from, as a dict of texts, numbers and dicts.
 
@@ -115,7 +120,7 @@ def provenance(figure, about=None):
     if about is None:
         return facts
     if hasattr(about, "provenance"):
-        return facts | about.provenance
+        return facts | stamp_of(about)
     if isinstance(about, dict):
         return facts | about
     return facts | {
