@@ -86,6 +86,14 @@ def opened(address, browser_path, theme="JupyterLab Light"):
     assert not outside and not errors, (outside, errors)
 
 
+def load_again(page):
+    """Save the notebook and load the page anew, its kernel as it is."""
+    page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+    page.reload()
+    page.wait_for_selector(".jp-NotebookPanel")
+    page.evaluate(READY)
+
+
 def find_plot(page, name, control=".noUi-handle"):
     """Scroll down until the figure with ``name`` in its id, and a control, are there; make it ``window.plot``."""
     plot = PLOT.replace("{}", name)

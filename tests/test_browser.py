@@ -2,7 +2,7 @@
 
 import nbformat
 import pytest
-from browser import SETTLED, find_first, find_plot, jupyter_lab, move_every_control, opened
+from browser import SETTLED, find_first, find_plot, jupyter_lab, load_again, move_every_control, opened
 
 import mheaplab as mh
 from mheaplab.figures import theme as look
@@ -43,6 +43,9 @@ def test_start_here(lab, folder):
         page.get_by_label("format").select_option(label="CSV")
         page.get_by_role("button", name="Save both figures").click()
         page.get_by_text("wrote exports/go119-json-event-80000-heap-map.csv").wait_for()
+        load_again(page)
+        find_plot(page, "heap-map")
+        page.wait_for_function("plot.layout.title.text.includes('after 80,000 events')")
         assert move_every_control(page) == ["events", "colour"]
     assert (folder / "notebooks" / "exports" / "go119-json-event-80000-occupancy.csv").is_file()
 
