@@ -85,6 +85,12 @@ def test_a_client_is_a_client(client):
         workers_of(2, client, False)
 
 
+def by_command(folder, out, env, *options):
+    """Run the command on the study of a folder."""
+    command = [sys.executable, "-m", "mheaplab", "study", str(folder / "study.toml"), "-o", str(folder / out), *options]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
+
+
 def test_a_scheduler_and_a_worker_as_commands(tmp_path):
     """``dask scheduler``, ``dask worker`` and ``mheaplab study --dask``: three processes that share only a disk."""
     mh.write_trace(mh.workloads.load("tree-builder", scale=0.002), tmp_path / "tree.parquet")
@@ -99,10 +105,7 @@ def test_a_scheduler_and_a_worker_as_commands(tmp_path):
         deadline = time.monotonic() + PATIENCE
         while not where.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
-        study = [sys.executable, "-m", "mheaplab", "study", str(tmp_path / "study.toml"), "-o", str(tmp_path / "out")]
-        done = subprocess.run(
-            [*study, "--dask", str(where)], env=env, capture_output=True, text=True, timeout=2 * PATIENCE, check=False
-        )
+        done = by_command(tmp_path, "out", env, "--dask", str(where))
     finally:
         for process in begun:
             process.terminate()
@@ -110,3 +113,6 @@ def test_a_scheduler_and_a_worker_as_commands(tmp_path):
     assert done.returncode == 0, done.stderr + (tmp_path / "worker.log").read_text()
     study = mh.studies.load(tmp_path / "out")
     assert study.column("gogc").tolist() == [25, 50, 100] and set(study.column("code")) == {keys.code_stamp()}
+    here = by_command(tmp_path, "here", env, "--workers", "1")
+    assert here.returncode == 0, here.stderr
+    assert results(study) == results(mh.studies.load(tmp_path / "here"))
