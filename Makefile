@@ -17,7 +17,7 @@ UV := $(BIN)/uv --quiet
 export UV_COMPILE_BYTECODE := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help lab test lint test-jit test-nojit test-bounds bench figures lock clean
+.PHONY: help lab test lint test-jit test-nojit test-browser bench figures lock clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -30,10 +30,11 @@ lab: $(STAMP) ## open JupyterLab at the first notebook
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb --ServerApp.root_dir="$(CURDIR)" \
 	    --LabApp.extension_manager=readonly $$(test "$$(id -u)" -ne 0 || echo --allow-root) $(LAB_ARGS)
 
-# The two passes over the kernel's tests run beside the long one and are shown after it: they take a core each.
-test: lint ## lint, then the tests: compiled, as plain Python, with bounds checks
+# The compiled kernel checks every index, here as for its users, so one pass has compiled code and bounds checks.  What
+# the second core can do meanwhile, it does, and is shown afterwards.
+test: lint ## lint, then the tests: compiled with bounds checks, as plain Python, in a browser
 	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && \
-	{ $(MAKE) --no-print-directory test-nojit test-bounds >"$$log" 2>&1 & side=$$!; jit=0; rest=0; \
+	{ $(MAKE) --no-print-directory -k test-nojit test-browser >"$$log" 2>&1 & side=$$!; jit=0; rest=0; \
 	  $(MAKE) --no-print-directory test-jit || jit=$$?; wait $$side || rest=$$?; cat "$$log"; \
 	  test $$jit -eq 0 && test $$rest -eq 0; }
 
@@ -41,14 +42,14 @@ lint: $(STAMP) ## ruff, and the layers of the package
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 
-test-jit: $(STAMP) ## all tests, the kernel compiled
-	$(BIN)/pytest $(PYTEST_ARGS)
+test-jit: $(STAMP) ## all tests but those in a browser, the kernel compiled, every index checked
+	MHEAPLAB_BOUNDSCHECK=1 $(BIN)/pytest -m "not browser" $(PYTEST_ARGS)
 
 test-nojit: $(STAMP) ## the kernel's tests with the kernel as plain Python
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest tests/runtime -m "not slow" $(PYTEST_ARGS)
 
-test-bounds: $(STAMP) ## the kernel's tests with every index checked
-	MHEAPLAB_BOUNDSCHECK=1 $(BIN)/pytest tests/runtime $(PYTEST_ARGS)
+test-browser: $(STAMP) ## the notebooks in a real JupyterLab in a real browser
+	$(BIN)/pytest -m browser $(PYTEST_ARGS)
 
 bench: $(STAMP) ## measure the kernel
 	$(BIN)/mheaplab bench

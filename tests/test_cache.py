@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from numba import config
 
@@ -203,3 +204,19 @@ def test_an_entry_point_within_another_waits_for_no_second_lock(tmp_path):
     with pytest.raises(TypeError, match="bad"):
         outer.compile("bad")
     assert inner.compile("i4") == "entry"
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled in plain Python mode")
+@pytest.mark.skipif(not _jit.BOUNDSCHECK, reason="switched off by MHEAPLAB_BOUNDSCHECK=0")
+def test_every_index_is_checked():
+    @_jit.kjit
+    def leaf(words, k):
+        return words[k]
+
+    @_jit.kentry
+    def entry(words, k):
+        return leaf(words, k)
+
+    assert entry(np.arange(3), 2) == 2
+    with pytest.raises(IndexError):
+        entry(np.arange(3), 3)

@@ -37,8 +37,10 @@ def test_text_is_readable_on_a_bar(bar):
 
 
 def test_a_colour_that_is_readable_stays_as_it_is():
-    assert look.under_letters(look.SCAN) == look.SCAN and look.under_letters("#000000") == "#000000"
-    assert look.contrast(look.NOSCAN, look.letter_color(look.NOSCAN)) < look.READABLE
+    for color in (look.SCAN, look.NOSCAN, "#000000"):
+        assert look.under_letters(color) == color
+    assert look.contrast("#d55e00", look.letter_color("#d55e00")) < look.READABLE
+    assert look.under_letters("#d55e00") != "#d55e00"
 
 
 @pytest.mark.parametrize("theme", look.THEMES)

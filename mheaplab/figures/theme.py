@@ -34,8 +34,8 @@ FREE_COLORS = {
     "dark": ("#24282e", "#414a54", "#76828e"),
 }
 """Pages that hold nothing (reserved, returned to the OS, backed): greys that step away from the paper."""
-USED_COLORS = ("#ddcc77", "#1b4f9c", "#e69f00", "#ee6677", "#117733", "#56b4e9")
-"""Pages in use, both themes: page cache, with pointers, noscan, large, stacks, runtime."""
+USED_COLORS = ("#ddcc77", "#1b4f9c", "#e7a40d", "#ee6677", "#117733", "#56b4e9")
+"""Pages in use, both themes: page cache, with pointers, noscan (light enough for letters), large, stacks, runtime."""
 SCAN, NOSCAN = USED_COLORS[1], USED_COLORS[2]
 OTHER_USE = "#7d6b91"
 """Pages without size class, where colour stands for the class or the occupancy."""
@@ -52,7 +52,7 @@ RUN_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star")
 
 RAMPS = {
     "scan": ("#a6cff0", "#4b8fd1", "#1b4f9c", "#12306b"),
-    "noscan": ("#fbd77c", "#e69f00", "#b05e00", "#66320b"),
+    "noscan": ("#fbd77c", "#e7a40d", "#b05e00", "#66320b"),
     "occupancy": ("#fde725", "#7ad151", "#22a884", "#2a788e", "#414487"),
     "age": ("#fff2a0", "#f5b93a", "#d9822b", "#9c5510", "#5e3000"),
 }

@@ -131,6 +131,7 @@ def class_of(nbytes, noscan):
 
 def test_sizes_have_the_class_of_their_slot():
     """For every span class and types of many sizes: a multiple of the type where one has the class, else the most."""
+    class_by_size = [np.array([class_of(n, noscan) for n in range(1, 32769)]) for noscan in (False, True)]
     for spc in range(2, 2 * len(CLASSES)):
         if spc in (3, 5):
             continue
@@ -145,9 +146,9 @@ def test_sizes_have_the_class_of_their_slot():
         rows = np.concatenate([rows for rows, _, _ in heap.take(columns)])
         for size, amount in zip(type_sizes, rows["amount"].tolist(), strict=True):
             assert class_of(amount, spc % 2) == spc // 2
-            legal = [n for n in range(size, 8 * units + 1, size) if class_of(n, spc % 2) == spc // 2] if size else []
-            most = max(n for n in range(8 * units + 1) if n and class_of(n, spc % 2) == spc // 2)
-            assert amount == (max(legal) if legal else most)
+            fits = 1 + np.flatnonzero(class_by_size[spc % 2][: 8 * units] == spc // 2)
+            legal = fits[fits % size == 0] if size else fits[:0]
+            assert amount == (legal if len(legal) else fits).max()
 
 
 def test_weave(rng):

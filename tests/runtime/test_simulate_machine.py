@@ -121,7 +121,7 @@ TestRunMachine.settings = settings(
 )
 def test_a_program_in_one_batch(parameters, seed, forced, large):
     """Long batches, in which the kernel itself must see when a table is full."""
-    n = 60 if PLAIN else 1000
+    n = 30 if PLAIN else 1000
     program = random_program(np.random.default_rng(seed), n, parameters["procs"], 300, forced, 0.1, large)
     run = Sim(room=TINY_ROOM, stride=3, **parameters)
     run.run(program)
