@@ -86,11 +86,12 @@ def read_value(field, text):
         return text == "true"
     if isinstance(default, str):
         return text
-    if field.name == "gogc" and text == "off":
-        return -1
+    off = {"gogc": -1, "memory_limit": default}  # as Go reads GOGC and GOMEMLIMIT
+    if text == "off" and field.name in off:
+        return off[field.name]
     number = _number(text)
     if number is None:
-        raise ValueError(f"{text!r} is no number")
+        raise ValueError(f"{text!r} is no number{', nor off' if field.name in off else ''}")
     if isinstance(default, int) and number % 1 == 0:
         number = int(number)
     return number

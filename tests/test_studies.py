@@ -61,6 +61,11 @@ def test_a_grid_is_every_combination():
     assert classes == grid_sets({"size_classes": ["tcmalloc"]})[0]
 
 
+def test_off_is_what_go_means_by_it():
+    sets = grid_sets({"gogc": ["off"], "memory_limit": ["off", "64MiB"]})
+    assert [(s["gogc"], s["memory_limit"]) for s in sets] == [(-1, mh.HeapParams.go119().memory_limit), (-1, 64 << 20)]
+
+
 def test_a_latin_hypercube_uses_every_part_once():
     space = {"gogc": Interval(25, 424), "alloc_ns": Interval(1.0, 1000.0, log=True), "page_cache_pages": [0, 64]}
     sets = latin_sets(space, 40, seed=3)
@@ -79,7 +84,8 @@ def test_a_latin_hypercube_uses_every_part_once():
         ({"gogc": 50}, "gogc = 50: expected a list"),
         ({"gogc": "50"}, "gogc = '50': expected a list"),
         ({"gogc": [50, "50", 60]}, "gogc: a value is there more than once"),
-        ({"gogc": ["many"]}, "gogc = 'many': 'many' is no number"),
+        ({"gogc": ["many"]}, "gogc = 'many': 'many' is no number, nor off"),
+        ({"procs": ["off"]}, "procs = 'off': 'off' is no number$"),
         ({"arena_bytes": ["5MiB"]}, "arena_bytes = 5242880 is outside its legal range: one of 4194304"),
         ({"gogc": Interval(1, 2)}, "a grid needs a list"),
         ([], "space = list: expected a dict"),
