@@ -140,6 +140,7 @@ def letter_color(color):
     return LETTERS[0] if rgb(color) @ (0.299, 0.587, 0.114) < 128 else LETTERS[1]
 
 
+@functools.cache
 def under_letters(color):
     """Return ``color`` with as much white in it as what plotly writes upon it needs to be read."""
     return next(
